@@ -1,0 +1,1 @@
+"""A BlackBox repository: files, admins, reading, registering. It knows nothing of keystores."""

@@ -1,0 +1,1 @@
+"""Floor 5: what a process keeps in memory, within limits."""

@@ -1,0 +1,1 @@
+"""Floor 7: the command line. It translates words and decides nothing."""

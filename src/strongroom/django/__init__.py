@@ -1,0 +1,1 @@
+"""Floor 7: Django. It translates words and decides nothing."""

@@ -1,0 +1,1 @@
+"""Floor 2: pure codecs between foreign files and entries."""

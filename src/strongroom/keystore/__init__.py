@@ -1,0 +1,1 @@
+"""Floor 6: the verbs. Adapters call one of these and translate the answer."""

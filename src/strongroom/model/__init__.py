@@ -1,0 +1,1 @@
+"""Floor 1: values and laws of keysets. No I/O and no clock."""

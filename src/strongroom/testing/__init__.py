@@ -1,0 +1,1 @@
+"""Contracts and fakes with behaviour, shipped so that others can test their own stores."""
