@@ -1,0 +1,123 @@
+"""One version of a keyset: a number, a key id, a state, its dates and its sealed material. It never moves by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from strongroom._encoding import Timestamp
+from strongroom.errors import StateError
+from strongroom.model.names import KeyId, format_key_id
+from strongroom.model.states import KeyState, check_move
+from strongroom.model.text import check_text
+from strongroom.model.types import Prefix
+
+MAX_TIME = Timestamp(253_402_300_799_999)
+"""The last millisecond of the year 9999, beyond which no time can be written."""
+
+_BEFORE_FORCE = (KeyState.PRE_ACTIVATION, KeyState.ACTIVE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One piece of material in a keyset, as it is written down.
+
+    `state` is the *stored* state; what counts is `state_at(now)`. `promote_at` is the moment from which the version
+    is primary, past or to come, None while none is fixed. `changed` is when it was last moved by a person, `reason`
+    what was said then. `public` is the public half of an asymmetric key. `sealed` is the wrapped material; a destroyed
+    version, and no other, has none.
+    """
+
+    number: int
+    key_id: KeyId
+    state: KeyState
+    created: Timestamp
+    promote_at: Timestamp | None
+    changed: Timestamp
+    reason: str | None
+    prefix: Prefix
+    public: bytes | None
+    sealed: bytes | None
+
+    def __post_init__(self) -> None:
+        if self.number < 1:
+            raise StateError(f"a version cannot have the number {self.number}: they start at 1")
+        if not 0 < self.key_id < 1 << 32:
+            raise StateError(f"version {self.number} cannot have the key id {self.key_id}: 32 bits, not zero")
+        promote_at = self.promote_at
+        if not (
+            0 <= self.created <= MAX_TIME
+            and 0 <= self.changed <= MAX_TIME
+            and (promote_at is None or 0 <= promote_at <= MAX_TIME)
+        ):
+            raise StateError(f"version {self.number} has a date that is not between the years 1970 and 9999")
+        if self.reason is not None:
+            if not self.reason:
+                raise StateError(f"version {self.number} has an empty reason; say one or none")
+            check_text(self.reason, "reason")
+        if self.public == b"" or self.sealed == b"":
+            raise StateError(f"version {self.number} has an empty public half or empty sealed material")
+        if (self.sealed is None) is not (self.state is KeyState.DESTROYED):
+            kept = "no" if self.sealed is None else "still"
+            raise StateError(f"version {self.number} is {self.state.value} and has {kept} sealed material")
+
+    @classmethod
+    def added(
+        cls, number: int, key_id: KeyId, *, sealed: bytes, public: bytes | None, prefix: Prefix, now: Timestamp
+    ) -> Self:
+        """A new version: pre-activation, with no promotion in sight."""
+        return cls(
+            number=number,
+            key_id=key_id,
+            state=KeyState.PRE_ACTIVATION,
+            created=now,
+            promote_at=None,
+            changed=now,
+            reason=None,
+            prefix=prefix,
+            public=public,
+            sealed=sealed,
+        )
+
+    def __repr__(self) -> str:
+        return f"<version {self.number} ({format_key_id(self.key_id)}, {self.state.value})>"
+
+    def state_at(self, now: Timestamp) -> KeyState:
+        """The effective state: a pre-activation version whose promotion has come is active (DESIGN section 12)."""
+        if self.state is KeyState.PRE_ACTIVATION and self.in_force(now):
+            return KeyState.ACTIVE
+        return self.state
+
+    def in_force(self, now: Timestamp) -> bool:
+        """Whether its promotion has come; what the promotion means depends on the state."""
+        return self.promote_at is not None and self.promote_at <= now
+
+    def awaits(self, now: Timestamp) -> bool:
+        """Whether its promotion is still to come."""
+        return self.promote_at is not None and self.promote_at > now
+
+    def moved(self, to: KeyState, *, now: Timestamp, reason: str | None = None) -> Self:
+        """The same version in another state; StateError unless its effective state allows that.
+
+        A promotion that is still to come is given up unless the version can still serve it; one that has come is
+        history and stays. The former reason stays where no new one is said. Destruction drops the sealed material.
+        """
+        check_move(self.state_at(now), to, what=f"version {self.number}")
+        return replace(
+            self,
+            state=to,
+            changed=now,
+            promote_at=None if self.awaits(now) and to not in _BEFORE_FORCE else self.promote_at,
+            reason=self.reason if reason is None else reason,
+            sealed=None if to is KeyState.DESTROYED else self.sealed,
+        )
+
+    def promoted(self, *, now: Timestamp) -> Self:
+        """The same version, active and in force from now on; StateError unless it is pre-activation or active."""
+        if self.state_at(now) is not KeyState.ACTIVE:
+            check_move(self.state, KeyState.ACTIVE, what=f"version {self.number}")
+        return replace(self, state=KeyState.ACTIVE, promote_at=now, changed=now)
+
+    def promoting(self, at: Timestamp | None, *, now: Timestamp) -> Self:
+        """The same version with another moment of promotion, or with none."""
+        return replace(self, promote_at=at, changed=now)
