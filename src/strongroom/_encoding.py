@@ -13,8 +13,13 @@ from strongroom.errors import FormatError, SettingsError
 Timestamp = NewType("Timestamp", int)
 """Milliseconds since 1970-01-01T00:00:00Z."""
 
-_B64 = re.compile(r"[A-Za-z0-9_-]*")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+# base64url to base64; '+', '/' and '=' become what no alphabet holds, so that strict mode refuses them
+_B64_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+_B64_PADDING = (b"", b"", b"==", b"=")
+_B64_LAST = (None, None, frozenset("AQgw"), frozenset("AEIMQUYcgkosw048"))
+# hour 24 is named because later Pythons read it as the next day's midnight: a second spelling
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}\.[0-9]{3}Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATION = re.compile(r"(0|[1-9][0-9]{0,8})(s|m|h|d|w)")
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
@@ -31,10 +36,14 @@ def b64encode(raw: bytes) -> str:
 
 def b64decode(text: str) -> bytes:
     """The bytes of canonical base64url without padding; anything else is a FormatError that does not quote it."""
-    if _B64.fullmatch(text) is None or len(text) % 4 == 1:
-        raise FormatError(f"{len(text)} characters are not base64url without padding")
-    raw = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
-    if b64encode(raw) != text:  # stray bits behind the last byte (RFC 4648 section 3.5)
+    over = len(text) % 4
+    try:
+        padded = text.encode("ascii").translate(_B64_URL) + _B64_PADDING[over]
+        raw = binascii.a2b_base64(padded, strict_mode=True)
+    except ValueError:
+        raise FormatError(f"{len(text)} characters are not base64url without padding") from None
+    last = _B64_LAST[over]
+    if last is not None and text[-1] not in last:  # stray bits behind the last byte (RFC 4648 section 3.5)
         raise FormatError(f"{len(text)} characters are not canonical base64url")
     return raw
 
@@ -50,10 +59,10 @@ def parse_time(text: str) -> Timestamp:
     if _TIME.fullmatch(text) is None:
         raise FormatError(f"{text[:40]!r} is not a time like 2026-11-23T20:43:12.123Z")
     try:
-        whole = datetime.strptime(text[:19] + "+0000", "%Y-%m-%dT%H:%M:%S%z")
+        since = datetime.fromisoformat(text) - _EPOCH
     except ValueError:
         raise FormatError(f"{text!r} is not a time that exists") from None
-    return Timestamp(int(whole.timestamp()) * 1000 + int(text[20:23]))
+    return Timestamp((since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000)
 
 
 def parse_duration(text: str) -> int:
