@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
 
-from strongroom._encoding import b64decode, b64encode, format_duration, format_time, parse_duration, parse_time
+from strongroom._encoding import (
+    b64decode,
+    b64encode,
+    format_duration,
+    format_time,
+    parse_duration,
+    parse_time,
+)
 from strongroom.errors import FormatError, PolicyError, StrongroomError
 from strongroom.model.diagnosis import diagnose
 from strongroom.model.keyset import MAX_REVISION, Keyset
@@ -173,7 +181,7 @@ def _keyset(wire: _Record, name: KeysetName) -> Keyset:
         ),
         labels=wire.labels,
         revision=Revision(wire.revision),
-        versions=tuple(_version(version) for version in wire.versions),
+        versions=tuple([_version(version) for version in wire.versions]),
     )
     if wire.labels and list(wire.labels) != list(keyset.labels):
         raise FormatError("its labels are not sorted")
@@ -181,13 +189,16 @@ def _keyset(wire: _Record, name: KeysetName) -> Keyset:
 
 
 def _version(wire: _Version) -> Version:
+    # most versions were promoted as they were created, and never changed: the same text is the same time
+    created = parse_time(wire.created)
+    promote_at, changed = wire.promote_at, wire.changed
     return Version(
         number=wire.number,
         key_id=parse_key_id(wire.key_id),
         state=wire.state,
-        created=parse_time(wire.created),
-        promote_at=None if wire.promote_at is None else parse_time(wire.promote_at),
-        changed=parse_time(wire.changed),
+        created=created,
+        promote_at=created if promote_at == wire.created else None if promote_at is None else parse_time(promote_at),
+        changed=created if changed == wire.created else parse_time(changed),
         reason=wire.reason,
         prefix=wire.prefix,
         public=None if wire.public is None else b64decode(wire.public),
@@ -195,6 +206,7 @@ def _version(wire: _Version) -> Version:
     )
 
 
+@lru_cache(maxsize=256)  # a store knows a handful of periods
 def _seconds(text: str | None) -> int | None:
     if text is None:
         return None

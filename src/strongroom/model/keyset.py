@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Self
+
+import msgspec
+from msgspec.structs import force_setattr, replace
 
 from strongroom._encoding import Timestamp, format_time
 from strongroom.errors import NotFoundError, StateError
 from strongroom.model.names import KeyId, KeysetName, Revision, format_key_id
 from strongroom.model.policy import NO_LABELS, Labels, Policy, check_labels
 from strongroom.model.states import KeyState, Operation, check_move, permits
-from strongroom.model.types import TRAITS, KeyType, Prefix, Purpose, resolve_purpose
+from strongroom.model.types import TRAITS, KeyType, Prefix, Purpose, resolve_prefix
 from strongroom.model.version import Version
+from strongroom.model.view import KeysetView
 
 MAX_REVISION = (1 << 53) - 1
 """The greatest integer that every JSON reader keeps whole (RFC 8259 section 6)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeysetView:
-    """A keyset as it stands from one moment `until` the next promotion (None: until somebody changes it)."""
-
-    primary: Version | None
-    states: Mapping[int, KeyState]  # effective, by version number
-    until: Timestamp | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keyset:
+class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: see version.py
     """All versions of one named key, oldest first, and at most one of them primary.
 
     Every move checks the effective state at `now`, raises StateError where SP 800-57 part 1 rev. 5 section 7 or the
@@ -40,27 +32,28 @@ class Keyset:
     type: KeyType
     purpose: Purpose
     policy: Policy
-    labels: Labels = field(default_factory=lambda: NO_LABELS, hash=False)
+    labels: Labels
     revision: Revision
     versions: tuple[Version, ...]
 
     def __post_init__(self) -> None:
-        traits, versions = TRAITS[self.type], self.versions
-        object.__setattr__(self, "labels", check_labels(self.labels))
+        versions = self.versions
+        force_setattr(self, "labels", check_labels(self.labels))
         if not 0 < self.revision <= MAX_REVISION:
             raise StateError(f"keyset {self.name!r} cannot have the revision {self.revision}")
         if not versions:
             raise StateError(f"keyset {self.name!r} has no version")
         if len({version.key_id for version in versions}) != len(versions):
             raise StateError(f"keyset {self.name!r} uses a key id twice")
-        prefix = traits.prefixes.get(self.purpose) or traits.prefixes[resolve_purpose(self.type, self.purpose)]
+        traits = TRAITS[self.type]
+        public, prefixed = traits.asymmetric, resolve_prefix(self.type, self.purpose) is Prefix.TINK
         for number, version in enumerate(versions, start=1):
             if version.number != number:
                 raise StateError(f"keyset {self.name!r} has version {version.number} where {number} should be")
-            if (version.public is not None) is not traits.has_public:
-                wants = "a" if traits.has_public else "no"
+            if (version.public is not None) is not public:
+                wants = "a" if public else "no"
                 raise StateError(f"version {number} of {self.name!r}: type {self.type.value!r} has {wants} public half")
-            if prefix is Prefix.NONE and version.prefix is not Prefix.NONE:
+            if not prefixed and version.prefix is not Prefix.NONE:
                 raise StateError(f"version {number} of {self.name!r}: type {self.type.value!r} writes no prefix")
 
     @classmethod
@@ -80,6 +73,9 @@ class Keyset:
         return cls(
             name=name, type=type, purpose=purpose, policy=policy, labels=labels, revision=Revision(1), versions=versions
         )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.revision, self.versions))
 
     def __repr__(self) -> str:
         return f"<keyset {self.name!r} ({self.type.value}), revision {self.revision}, {len(self.versions)} versions>"
@@ -195,12 +191,12 @@ class Keyset:
         queue = self.pending(now)
         behind = (queue[-1].promote_at or 0) + 1 if queue else 0
         at = Timestamp(max(now + propagation_s * 1000, behind))
-        return replace(added.schedule(version.number, at, now=now), revision=added.revision)
+        return added.schedule(version.number, at, now=now).as_revision(added.revision)
 
     def replacement(self, version: Version, *, now: Timestamp) -> Self:
         """With a new version that is primary at once (`rotate --now`); promotions that waited are given up."""
         added = self.add(version)
-        return replace(added.promote(version.number, now=now), revision=added.revision)
+        return added.promote(version.number, now=now).as_revision(added.revision)
 
     def promote(self, number: int, *, now: Timestamp) -> Self:
         """With another version primary at once. Promotions of older versions that are still to come are given up."""
@@ -250,6 +246,10 @@ class Keyset:
     def with_policy(self, policy: Policy) -> Self:
         """With another policy; promotions already fixed stay."""
         return replace(self, policy=policy, revision=Revision(self.revision + 1))
+
+    def as_revision(self, revision: Revision) -> Self:
+        """The same keyset under another revision, where several moves are written as one record."""
+        return replace(self, revision=revision)
 
     def with_labels(self, labels: Labels) -> Self:
         """With other labels in place of all former ones."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+import msgspec
 
 from strongroom._encoding import format_duration
 from strongroom.errors import SettingsError
@@ -23,8 +24,7 @@ Labels = Mapping[str, str]
 _LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The rules that a keyset carries with it.
 
     `rotate_every`: seconds after which a rotation is due, None for never. `propagation`: seconds from a rotation to

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from strongroom.errors import FormatError
 from strongroom.model.keyset import Keyset
@@ -12,8 +12,7 @@ MAC_SIZE = 32
 """Bytes of an HMAC-SHA-256."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What a store holds for one keyset.
 
     `body` is what the MAC was computed over, kept by `codec.decode` so that checking needs no second encoding; in a
@@ -23,10 +22,22 @@ class Record:
     keyset: Keyset
     root: RootId
     mac: bytes
-    body: bytes = field(default=b"", compare=False, repr=False)
+    body: bytes = b""
 
     def __post_init__(self) -> None:
         if len(self.root) != ID_SIZE:
             raise FormatError(f"the root id of {self.keyset.name!r} has {len(self.root)} bytes, not {ID_SIZE}")
         if len(self.mac) != MAC_SIZE:
             raise FormatError(f"the MAC of {self.keyset.name!r} has {len(self.mac)} bytes, not {MAC_SIZE}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Record):
+            return NotImplemented
+        # no compare_digest: this says whether two files are alike, never whether a MAC is right
+        return (self.keyset, self.root, self.mac) == (other.keyset, other.root, other.mac)
+
+    def __hash__(self) -> int:
+        return hash((self.root, self.mac))
+
+    def __repr__(self) -> str:
+        return f"<record of {self.keyset!r} under root {self.root.hex()}>"

@@ -13,6 +13,8 @@ from strongroom.errors import PurposeError
 class KeyType(enum.Enum):
     """What kind of material a keyset holds; all its versions are of one type."""
 
+    __hash__ = object.__hash__  # members are single objects; Enum's own hash costs a Python frame a look-up
+
     FERNET = "fernet"
     AES256_GCM = "aes256-gcm"
     XAES256_GCM = "xaes256-gcm"
@@ -29,6 +31,8 @@ class KeyType(enum.Enum):
 
 class Purpose(enum.Enum):
     """The one use of a keyset, fixed at creation (SP 800-57 part 1 rev. 5, section 5.2)."""
+
+    __hash__ = object.__hash__  # as above
 
     ENCRYPT = "encrypt"
     MAC = "mac"
@@ -122,5 +126,6 @@ def resolve_purpose(key_type: KeyType, purpose: Purpose | None) -> Purpose:
 
 
 def resolve_prefix(key_type: KeyType, purpose: Purpose) -> Prefix:
-    """The prefix of a version that is made here; imported ones may carry Prefix.NONE."""
-    return TRAITS[key_type].prefixes[resolve_purpose(key_type, purpose)]
+    """The prefix of a version that is made here; imported ones may carry Prefix.NONE. PurposeError as above."""
+    prefix = TRAITS[key_type].prefixes.get(purpose)
+    return prefix or TRAITS[key_type].prefixes[resolve_purpose(key_type, purpose)]
