@@ -1,7 +1,7 @@
 """All benchmarks in one run and one table: `python -m benchmarks [NAME ...] [--json] [--strict]`.
 
 Every module beside this one whose name begins with no underscore has `rows()`. A row that misses its goal says MISSED;
-with --strict the exit status is then 1. What cannot run (an extra is not installed, say) is named on stderr, and exits 1.
+with --strict the exit status is then 1. What cannot run, for want of an extra, is named on stderr, and exits 1.
 """
 
 from __future__ import annotations
