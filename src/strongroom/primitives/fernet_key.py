@@ -84,7 +84,12 @@ class PooledFernetKey:
         raw = decode(token)
         if ttl is not None:
             check_age(raw, ttl, int(time()))
-        return self.open(raw)
+        # `open`, written out: the calls would cost a twentieth of a short token's time
+        mac = self.mac()
+        mac.update(raw[:-32] if len(raw) < LARGE else memoryview(raw)[:-32])
+        if not compare_digest(mac.finalize(), raw[-32:]):
+            raise InvalidToken
+        return self.unseal(raw)
 
     def decrypt_at_time(self, token: bytes | str, ttl: int, current_time: int) -> bytes:
         """The data, where the token was at most ttl seconds old at current_time."""

@@ -67,9 +67,10 @@ def decode(token: bytes | str) -> bytes:
             raw = pybase64.b64decode(token, b"-_", validate=True)
     except ValueError:
         raise InvalidToken from None
-    if len(raw) < HEAD + TAG or raw[0] != 0x80:
+    size = len(raw)
+    if size < 41 or raw[0] != 0x80:  # 41: head and tag, below which nothing could be signed
         raise InvalidToken
-    left = len(raw) % 3
+    left = size % 3
     if left and token[left - 4] not in _LAST[left]:
         raise InvalidToken
     return raw
