@@ -1,0 +1,113 @@
+"""Private GnuPG homes: ours alone, short of path, gone with their agent. No tracked directory is ever a home."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import struct
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from strongroom.errors import StoreError
+
+MAX_SOCKET_PATH = 107
+"""Bytes of a Unix socket's path: sun_path has 108, the last of them zero (unix(7))."""
+
+_SOCKET = "S.gpg-agent"
+# A home's longest socket is S.gpg-agent.browser; with a random name of 11 characters before it.
+_MAX_BASE = MAX_SOCKET_PATH - len("/sr-xxxxxxxx/S.gpg-agent.browser")
+_PATIENCE = 2.0
+# The agent of a private home keeps no passphrase, and looks for no card. A fixed count of hashing for protected keys
+# spares each new agent some seconds of calibration; it is about what that finds.
+_AGENT_CONF = b"""\
+default-cache-ttl 0
+max-cache-ttl 0
+no-allow-external-cache
+disable-scdaemon
+s2k-count 33554432
+"""
+
+
+class PrivateHome:
+    """A new directory of mode 0700, in memory where the machine has such a place, with an agent of its own.
+
+    It goes on `close`, when nobody holds it any more, or at the end of the process that made it; a forked child
+    neither removes nor should use it (`mine`).
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.path = _new_directory(environ)
+        self._pid = os.getpid()
+        self._finalizer = weakref.finalize(self, _remove, self.path, self._pid)
+        conf = os.open(self.path / "gpg-agent.conf", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(conf, _AGENT_CONF)
+        finally:
+            os.close(conf)
+
+    @property
+    def mine(self) -> bool:
+        """Made by this process, and still there."""
+        return self._finalizer.alive and self._pid == os.getpid()
+
+    def close(self) -> None:
+        """End the agent and remove the directory; again is harmless."""
+        self._finalizer()
+
+
+def agent_answers(socket_path: Path) -> bool:
+    """Whether something listens there. It may still be hung: only a time limit tells."""
+    try:
+        with _connected(socket_path):
+            return True
+    except OSError:
+        return False
+
+
+def _bases(environ: Mapping[str, str]) -> Iterator[str]:
+    """Where a home may lie: in memory first, because identities are written into it."""
+    yield from (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm", environ.get("TMPDIR", ""), "/tmp")  # noqa: S108  mkdtemp makes it 0700 and new
+
+
+def _new_directory(environ: Mapping[str, str]) -> Path:
+    for base in _bases(environ):
+        if base.startswith("/") and len(os.fsencode(base)) <= _MAX_BASE:
+            with contextlib.suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="sr-", dir=base))
+    raise StoreError("no temporary directory for gpg can be made, in memory or on disk", hint="set TMPDIR")
+
+
+def _remove(path: Path, pid: int) -> None:
+    if os.getpid() != pid:
+        return  # a forked child: the home is its parent's
+    _end_agent(path / _SOCKET)
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _end_agent(socket_path: Path) -> None:
+    """Ask the agent of this home to go; one that does not answer is killed, known by its end of the socket."""
+    try:
+        with _connected(socket_path) as agent:
+            try:
+                agent.recv(1024)  # its greeting
+                agent.sendall(b"KILLAGENT\n")
+                while agent.recv(1024):
+                    pass
+            except TimeoutError:
+                credentials = agent.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+                os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
+    except (OSError, AttributeError):
+        return  # there is none, or (no SO_PEERCRED here) it notices that its home is gone
+
+
+@contextlib.contextmanager
+def _connected(socket_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
+        agent.settimeout(_PATIENCE)
+        agent.connect(os.fspath(socket_path))
+        yield agent
