@@ -151,8 +151,8 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
 
     def pending(self, now: Timestamp) -> tuple[Version, ...]:
         """The versions whose promotion is still to come, the next one first."""
-        waiting = [(version.promote_at, version) for version in self._alive() if version.awaits(now)]
-        return tuple(version for _, version in sorted(waiting, key=lambda pair: (pair[0] or 0, pair[1].number)))
+        waiting = (version for version in self._alive() if version.awaits(now))
+        return tuple(sorted(waiting, key=lambda version: (version.promote_at or 0, version.number)))
 
     def next_change(self, now: Timestamp) -> Timestamp | None:
         """The moment of the next promotion; None where none is to come."""
@@ -182,7 +182,12 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
                 hint=f"strongroom promote {self.name} {number}",
             )
         if at < now:
-            raise StateError(f"{format_time(at)} is past: version {number} of {self.name!r} cannot be promoted then")
+            raise StateError(f"version {number} of {self.name!r} cannot be promoted at a time that is past")
+        if any(other.promote_at == at for other in self.versions[number:]):
+            # of two promoted at one moment the later number wins: this promotion would never show
+            raise StateError(
+                f"a later version of {self.name!r} is promoted at {format_time(at)} too; choose another time"
+            )
         return self._with(version.promoting(at, now=now))
 
     def rotation(self, version: Version, *, now: Timestamp, propagation_s: int) -> Self:
@@ -231,7 +236,6 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
 
     def deactivate(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
         """With a version that only processes any more; never the primary."""
-        self._check_not_primary(number, now=now)
         return self._moved(number, KeyState.DEACTIVATED, now=now, reason=reason)
 
     def compromise(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
@@ -240,7 +244,6 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
 
     def destroy(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
         """Without a version's material, for ever; number, key id, dates and public half stay. Never the primary."""
-        self._check_not_primary(number, now=now)
         return self._moved(number, KeyState.DESTROYED, now=now, reason=reason)
 
     def with_policy(self, policy: Policy) -> Self:
@@ -274,16 +277,14 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
             )
         return version
 
-    def _check_not_primary(self, number: int, *, now: Timestamp) -> None:
-        if self.version(number) is self.primary_at(now):
+    def _moved(self, number: int, to: KeyState, *, now: Timestamp, reason: str | None) -> Self:
+        version = self.version(number)
+        state = version.state_at(now)
+        if to in (KeyState.DEACTIVATED, KeyState.DESTROYED) and version is self.primary_at(now):
             raise StateError(
                 f"version {number} of {self.name!r} is the primary; another one must be primary first",
                 hint=f"strongroom rotate {self.name} --now",
             )
-
-    def _moved(self, number: int, to: KeyState, *, now: Timestamp, reason: str | None) -> Self:
-        version = self.version(number)
-        state = version.state_at(now)
         # a suspect version that protected nothing yet is given up, not suspended (states.MOVES)
         unused = state is KeyState.PRE_ACTIVATION and to is KeyState.SUSPENDED
         hint = f"strongroom compromise {self.name} {number}" if unused else f"strongroom show {self.name}"

@@ -1,0 +1,1 @@
+"""Floor 1: the laws of keysets, and the one spelling of a record."""
