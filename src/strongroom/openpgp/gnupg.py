@@ -37,7 +37,6 @@ _ALWAYS = (
     "--no-options",  # no gpg.conf, which could name programs to run and recipients to add
     "--batch",
     "--no-tty",
-    "--quiet",
     "--utf8-strings",
     "--exit-on-status-write-error",
     "--no-auto-key-locate",
@@ -110,8 +109,8 @@ class GnuPG:
         home = self._secret_home()
         finished = self._run(
             home,
-            # one more than wanted, so that the limit that is told apart from other failures is ours
-            [f"--max-output={limit + 1}", "--decrypt"],
+            # gpg drops the block that goes beyond its limit; ours is met first, and can be told from other failures
+            [f"--max-output={limit + _SMALL}", "--decrypt"],
             stdin=SecretBytes(ciphertext),
             limit=limit,
             unlocks=True,
