@@ -46,7 +46,7 @@ def parse(listing: bytes, *, transferable: Mapping[str, bytes]) -> tuple[Certifi
     """The certificates of a `--with-colons --fixed-list-mode --with-subkey-fingerprint --with-secret` listing.
 
     `transferable` has the public key of each, by fingerprint; one that is missing there has empty bytes. Keys and
-    user ids whose own signature gpg did not accept are left out, and so are revoked user ids.
+    user ids whose own signature gpg did not accept are left out, and so are revoked user ids of a key that is not.
     """
     return tuple(_certificate(block, transferable) for block in _blocks(listing))
 
@@ -71,8 +71,10 @@ def _blocks(listing: bytes) -> list[_Block]:
                 blocks[-1].subkeys.append(key)
         elif kind == b"fpr" and key is not None and len(raw) > 9:
             key.fingerprint = key.fingerprint or raw[9].decode("ascii", "backslashreplace")
-        elif kind == b"uid" and blocks and len(raw) > 9 and raw[1] not in (b"r", b"i"):
-            blocks[-1].uids.append(unescape(raw[9]))
+        elif kind == b"uid" and blocks and len(raw) > 9 and raw[1] != b"i":
+            # gpg calls every user id of a revoked key revoked; messages must still be able to name whose key it was
+            if raw[1] != b"r" or blocks[-1].primary.row[1] == "r":
+                blocks[-1].uids.append(unescape(raw[9]))
     return blocks
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -19,8 +20,10 @@ MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path: sun_path has 108, the last of them zero (unix(7))."""
 
 _SOCKET = "S.gpg-agent"
-# A home's longest socket is S.gpg-agent.browser; with a random name of 11 characters before it.
-_MAX_BASE = MAX_SOCKET_PATH - len("/sr-xxxxxxxx/S.gpg-agent.browser")
+_LOCK = "owned"
+_PREFIX = "strongroom-"
+# A home's longest socket is S.gpg-agent.browser; mkdtemp adds eight characters to the prefix.
+_MAX_BASE = MAX_SOCKET_PATH - len(f"/{_PREFIX}xxxxxxxx/S.gpg-agent.browser")
 _PATIENCE = 2.0
 # The agent of a private home keeps no passphrase, and looks for no card. A fixed count of hashing for protected keys
 # spares each new agent some seconds of calibration; it is about what that finds.
@@ -37,13 +40,13 @@ class PrivateHome:
     """A new directory of mode 0700, in memory where the machine has such a place, with an agent of its own.
 
     It goes on `close`, when nobody holds it any more, or at the end of the process that made it; a forked child
-    neither removes nor should use it (`mine`).
+    neither removes nor should use it (`mine`). What a killed process left is removed by the next one that makes a home.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.path = _new_directory(environ)
         self._pid = os.getpid()
-        self._finalizer = weakref.finalize(self, _remove, self.path, self._pid)
+        self._finalizer = weakref.finalize(self, _leave, self.path, self._pid, _own(self.path))
         conf = os.open(self.path / "gpg-agent.conf", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(conf, _AGENT_CONF)
@@ -78,15 +81,43 @@ def _new_directory(environ: Mapping[str, str]) -> Path:
     for base in _bases(environ):
         if base.startswith("/") and len(os.fsencode(base)) <= _MAX_BASE:
             with contextlib.suppress(OSError):
-                return Path(tempfile.mkdtemp(prefix="sr-", dir=base))
+                made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+                _sweep(made.parent)
+                return made
     raise StoreError("no temporary directory for gpg can be made, in memory or on disk", hint="set TMPDIR")
 
 
-def _remove(path: Path, pid: int) -> None:
-    if os.getpid() != pid:
-        return  # a forked child: the home is its parent's
-    _end_agent(path / _SOCKET)
-    shutil.rmtree(path, ignore_errors=True)
+def _own(home: Path) -> int:
+    """A lock on the home that ends with this process, however it ends. It appears under its name once it is held."""
+    lock = os.open(home / "new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    (home / "new").rename(home / _LOCK)
+    return lock
+
+
+def _sweep(base: Path) -> None:
+    """Remove homes of ours whose process was killed: an identity may lie in them, and its agent may still run."""
+    for home in base.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if home.lstat().st_uid != os.getuid():
+                continue
+            lock = os.open(home / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(home)
+            finally:
+                os.close(lock)
+
+
+def _leave(home: Path, pid: int, lock: int) -> None:
+    if os.getpid() == pid:  # not in a forked child: the home is its parent's
+        _remove(home)
+        os.close(lock)
+
+
+def _remove(home: Path) -> None:
+    _end_agent(home / _SOCKET)
+    shutil.rmtree(home, ignore_errors=True)
 
 
 def _end_agent(socket_path: Path) -> None:
