@@ -1,4 +1,4 @@
-"""Signatures: prefix ‖ signature over the message itself. A signature is verified whole, and never says why it fails."""
+"""Signatures: prefix ‖ signature over the message itself. One that does not verify never says why."""
 
 from __future__ import annotations
 
@@ -148,6 +148,11 @@ class RsaPssPublic(Opaque):
             except InvalidSignature:
                 pass
         raise SignatureError(_FAILED)
+
+
+def load(kind: str, material: SecretBytes) -> Ed25519PrivateKey | EllipticCurvePrivateKey:
+    """The private key of an `ed25519` or `ecdsa-p256` version. FormatError."""
+    return load_ed25519(material) if kind == "ed25519" else load_p256(material)
 
 
 def load_ed25519(material: SecretBytes) -> Ed25519PrivateKey:
