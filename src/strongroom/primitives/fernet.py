@@ -13,7 +13,7 @@ from hmac import compare_digest
 from itertools import islice
 from os import urandom
 from time import time
-from typing import Final, NoReturn, Self
+from typing import Final, NoReturn
 
 from cryptography.fernet import InvalidToken
 
@@ -33,6 +33,8 @@ class FernetRing:
 
     keys: each with the time (seconds) at which it began to protect; 0 where that is not known. Where none is known, the
     key that opened the last token is tried first. The order never changes what opens, only how soon.
+
+    (An argument named msg is data to encrypt or a token to open: cryptography's MultiFernet names them so.)
     """
 
     __slots__ = ("_keys", "_last", "_macs", "_primary", "_rest", "_timed", "_times")
@@ -40,14 +42,8 @@ class FernetRing:
     def __init__(self, keys: Sequence[tuple[SecretBytes, int]]) -> None:
         self.adopt([FernetKey(key) for key, _ in keys], [since for _, since in keys])
 
-    @classmethod
-    def of(cls, keys: Sequence[PooledFernetKey]) -> Self:
-        """A ring of key objects that are there already, times unknown."""
-        ring = cls.__new__(cls)
-        ring.adopt(keys, [0] * len(keys))
-        return ring
-
     def adopt(self, keys: Sequence[PooledFernetKey], since: Sequence[int]) -> None:
+        """What __init__ does, for key objects that are there already. Call it once, before anything else."""
         if not keys:
             raise SettingsError("a ring of fernet keys holds at least one")
         self._keys = tuple(keys)
@@ -60,17 +56,17 @@ class FernetRing:
         self._timed = rising
         self._rest = (0, *(index for index in (reversed(rising) if rising else range(len(keys))) if index))
 
-    def encrypt(self, data: bytes) -> bytes:
+    def encrypt(self, msg: bytes) -> bytes:
         """A token of the primary, made now."""
-        return self._primary.encrypt(data)
+        return self._primary.encrypt(msg)
 
-    def encrypt_at_time(self, data: bytes, current_time: int) -> bytes:
+    def encrypt_at_time(self, msg: bytes, current_time: int) -> bytes:
         """A token of the primary that says it was made at current_time."""
-        return self._primary.encrypt_at_time(data, current_time)
+        return self._primary.encrypt_at_time(msg, current_time)
 
-    def decrypt(self, token: bytes | str, ttl: int | None = None) -> bytes:
+    def decrypt(self, msg: bytes | str, ttl: int | None = None) -> bytes:
         """The data, whichever key made the token. ttl as in FernetKey.decrypt. Raises InvalidToken."""
-        raw = decode(token)
+        raw = decode(msg)
         if ttl is not None:
             check_age(raw, ttl, int(time()))
         return self._open(raw)
@@ -83,17 +79,17 @@ class FernetRing:
         index = self._signer(raw)
         return self._keys[index].unseal(raw), index
 
-    def decrypt_at_time(self, token: bytes | str, ttl: int, current_time: int) -> bytes:
+    def decrypt_at_time(self, msg: bytes | str, ttl: int, current_time: int) -> bytes:
         """The data, where the token was at most ttl seconds old at current_time. Raises InvalidToken."""
         if ttl is None:
             raise ValueError("decrypt_at_time() can only be used with a non-None ttl")
-        raw = decode(token)
+        raw = decode(msg)
         check_age(raw, ttl, current_time)
         return self._open(raw)
 
-    def extract_timestamp(self, token: bytes | str) -> int:
+    def extract_timestamp(self, msg: bytes | str) -> int:
         """When the token was made, once some key's tag has been verified. Raises InvalidToken."""
-        raw = decode(token)
+        raw = decode(msg)
         self._signer(raw)
         return time_of(raw)
 
@@ -101,9 +97,9 @@ class FernetRing:
         """The index of the key that made the token: its tag is verified, nothing is decrypted. Raises InvalidToken."""
         return self._signer(decode(token))
 
-    def rotate(self, token: bytes | str) -> bytes:
+    def rotate(self, msg: bytes | str) -> bytes:
         """The same data and the same time under the primary. Raises InvalidToken."""
-        raw = decode(token)
+        raw = decode(msg)
         return self._primary.seal(self._open(raw), raw[:HEAD])
 
     def rotate_many(self, tokens: Iterable[bytes | str]) -> list[bytes]:
