@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 import pytest
 from hypothesis import given
@@ -214,7 +215,7 @@ def test_a_taken_key_id_is_drawn_again() -> None:
         def __contains__(self, key_id: object) -> bool:
             return isinstance(key_id, int) and key_id % 2 == 1
 
-        def __iter__(self) -> None:
+        def __iter__(self) -> NoReturn:
             raise AssertionError("a draw does not list what is taken")
 
         def __len__(self) -> int:

@@ -71,7 +71,7 @@ def test_the_tables_are_whole_and_cannot_be_changed() -> None:
     assert set(RULES) == set(product(KeyState, Operation))
     for table in (MOVES, RULES):
         with pytest.raises(TypeError):
-            del table[next(iter(table))]  # type: ignore[attr-defined]  # that it has no __delitem__ is the point
+            del table[next(iter(table))]  # type: ignore[union-attr]  # that it has no __delitem__ is the point
 
 
 def test_no_move_resurrects() -> None:
