@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import Tree
 from strongroom.errors import ConflictError, ExistsError, FormatError, NotFoundError, PathError, StoreError
 from strongroom.primitives.secret import SecretBytes
@@ -28,7 +29,7 @@ def _everything(root: Path) -> dict[str, bytes]:
 
 
 def _write(root: Path, name: str, raw: bytes) -> None:
-    with Tree(root).change() as change:
+    with Change(Tree(root)) as change:
         change.write(name, raw)
         change.apply()
 
@@ -43,7 +44,7 @@ def _umask(mask: int) -> Iterator[None]:
 
 
 @contextmanager
-def _largest_file(size: int) -> Iterator[None]:
+def largest_file(size: int) -> Iterator[None]:
     """The kernel refuses any byte of a file beyond `size`, as a full disk would."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -140,7 +141,7 @@ class TestWriting:
         number = (root / "f").stat().st_ino
 
         def step() -> None:
-            with Tree(root).change() as change:
+            with Change(Tree(root)) as change:
                 change.write("f", b"new")
                 change.write("sub/g", b"new")
                 change.apply()
@@ -156,7 +157,7 @@ class TestWriting:
         (root / "f").write_bytes(b"old")
 
         def step() -> None:
-            with Tree(root).change() as change:
+            with Change(Tree(root)) as change:
                 change.write("f", b"new")
                 change.write("sub/g", b"new")
                 (root / "sub" / "g").write_bytes(b"theirs")
@@ -167,7 +168,7 @@ class TestWriting:
         assert _everything(root) == {"f": b"old", "sub/g": b"theirs"}
 
     def test_a_step_that_is_not_applied_changes_nothing(self, root: Path) -> None:
-        with Tree(root).change() as change:
+        with Change(Tree(root)) as change:
             change.write("f", b"new")
         assert _everything(root) == {}
 
@@ -175,12 +176,12 @@ class TestWriting:
         (root / "f").write_bytes(b"old")
 
         def step() -> None:
-            with Tree(root).change() as change:
+            with Change(Tree(root)) as change:
                 change.write("f", b"new")
                 change.write("sub/g", b"x" * 8192)
                 change.apply()
 
-        with _largest_file(4096), pytest.raises(StoreError, match="cannot read or write 'sub/g'"):
+        with largest_file(4096), pytest.raises(StoreError, match="cannot read or write 'sub/g'"):
             step()
         assert _everything(root) == {"f": b"old"}
 
@@ -196,7 +197,7 @@ class TestRemovingPlaintext:
         (root / "f").write_bytes(b"secret" * 1000)
         plaintext, mode, stamp = Tree(root).read_secret("f", limit=10_000)
         with (root / "f").open("rb") as held:
-            with Tree(root).change() as change:
+            with Change(Tree(root)) as change:
                 change.apply()
                 change.remove_plaintext("f", plaintext, mode, stamp=stamp)
             assert b"secret" not in held.read()
@@ -208,7 +209,7 @@ class TestRemovingPlaintext:
         plaintext, mode, stamp = Tree(root).read_secret("f", limit=10)
 
         def step() -> None:
-            with Tree(root).change() as change:
+            with Change(Tree(root)) as change:
                 change.write("f.gpg", b"sealed")
                 change.apply()
                 change.remove_plaintext("f", plaintext, mode, stamp=stamp)
@@ -224,11 +225,11 @@ class TestRemovingPlaintext:
         plaintext, mode, stamp = Tree(root).read_secret("f", limit=20_000)
 
         def step() -> None:
-            with ExitStack() as limits, Tree(root).change() as change:
+            with ExitStack() as limits, Change(Tree(root)) as change:
                 change.write("f.gpg", b"sealed")
                 change.apply()
                 change.remove_plaintext("f", plaintext, mode, stamp=stamp)
-                limits.enter_context(_largest_file(4096))
+                limits.enter_context(largest_file(4096))
                 raise ZeroDivisionError
 
         with pytest.raises(StoreError, match=r"'f\.gpg' holds it"):
@@ -241,7 +242,7 @@ class TestRemovingPlaintext:
         (root / "f").write_bytes(b"a newer secret")
 
         def step() -> None:
-            with Tree(root).change() as change:
+            with Change(Tree(root)) as change:
                 change.write("f.gpg", b"sealed")
                 change.apply()
                 change.remove_plaintext("f", plaintext, mode, stamp=stamp)

@@ -208,7 +208,8 @@ class Git:
         return bool(self._run("check-ignore", *options, stdin=_list((f"./{name}",)), fine=(0, 1), literal=False))
 
     def commit(self, names: Sequence[str], message: str) -> bool:
-        """As the protocol says; when git fails, these paths' index entries are those of HEAD again."""
+        """As the protocol says; when git fails, these paths' index entries are what they were."""
+        before = self._run("ls-files", "-z", "--stage", "--", *names)
         self._run("update-index", "--add", "--remove", "-z", "--stdin", stdin=_list(names))
         try:
             self._run(
@@ -220,17 +221,23 @@ class Git:
                 message,
                 "--pathspec-from-file=-",
                 "--pathspec-file-nul",
-                stdin=_list(names),
+                stdin=_list(self._known(names)),
             )
-        except GitError:
-            self._unstage(names)
+        except BaseException:
+            self._run("update-index", "--force-remove", "-z", "--stdin", stdin=_list(names))
+            self._run("update-index", "-z", "--index-info", stdin=before)
             raise
         return True
 
-    def _unstage(self, names: Sequence[str]) -> None:
+    def _known(self, names: Sequence[str]) -> list[str]:
+        """Those that the commit changes: a file that was staged, never committed and is gone now is none."""
+        gone = [name for name in names if not os.path.lexists(self._root / name)]
+        if not gone:
+            return list(names)
         born = self._run("rev-parse", "--quiet", "--verify", "HEAD", fine=(0, 1))
-        verb = ("reset", "--quiet") if born else ("rm", "--cached", "--force", "--quiet", "--ignore-unmatch")
-        self._run(*verb, "--pathspec-from-file=-", "--pathspec-file-nul", stdin=_list(names))
+        listed = self._run("ls-tree", "-z", "--name-only", "HEAD", "--", *gone) if born else b""
+        committed = {os.fsdecode(name) for name in listed.split(b"\0")}
+        return [name for name in names if name not in gone or name in committed]
 
     def _run(self, *arguments: str, stdin: bytes = b"", fine: Sequence[int] = (0,), literal: bool = True) -> bytes:
         program = shutil.which("git", path=self._path)
