@@ -13,7 +13,8 @@ import strongroom.fernet as ours
 from strongroom.errors import FormatError
 from strongroom.primitives import fernet_scratch
 from strongroom.primitives.fernet import FernetKey
-from strongroom.primitives.fernet_key import NativeFernetKey, PooledFernetKey, choose
+from strongroom.primitives.fernet_key import PooledFernetKey
+from strongroom.primitives.fernet_native import NativeFernetKey, choose
 from strongroom.primitives.secret import SecretBytes
 
 KEY = library.Fernet.generate_key()

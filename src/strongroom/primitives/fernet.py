@@ -18,7 +18,8 @@ from typing import Final, NoReturn
 from cryptography.fernet import InvalidToken
 
 from strongroom.errors import SettingsError
-from strongroom.primitives.fernet_key import LARGE, PADDING, FernetKey, PooledFernetKey
+from strongroom.primitives.fernet_key import LARGE, PADDING, PooledFernetKey
+from strongroom.primitives.fernet_native import FernetKey
 from strongroom.primitives.fernet_token import HEAD, check_age, decode, decode_many, encode_many, time_of
 from strongroom.primitives.secret import SecretBytes
 
@@ -69,7 +70,7 @@ class FernetRing:
         raw = decode(msg)
         if ttl is not None:
             check_age(raw, ttl, int(time()))
-        return self._open(raw)
+        return self._keys[self._signer(raw)].unseal(raw)
 
     def decrypt_and_tell(self, token: bytes | str, ttl: int | None = None) -> tuple[bytes, int]:
         """The data, and the index of the key that made the token. Raises InvalidToken."""
@@ -85,7 +86,7 @@ class FernetRing:
             raise ValueError("decrypt_at_time() can only be used with a non-None ttl")
         raw = decode(msg)
         check_age(raw, ttl, current_time)
-        return self._open(raw)
+        return self._keys[self._signer(raw)].unseal(raw)
 
     def extract_timestamp(self, msg: bytes | str) -> int:
         """When the token was made, once some key's tag has been verified. Raises InvalidToken."""
@@ -100,7 +101,7 @@ class FernetRing:
     def rotate(self, msg: bytes | str) -> bytes:
         """The same data and the same time under the primary. Raises InvalidToken."""
         raw = decode(msg)
-        return self._primary.seal(self._open(raw), raw[:HEAD])
+        return self._primary.seal(self._keys[self._signer(raw)].unseal(raw), raw[:HEAD])
 
     def rotate_many(self, tokens: Iterable[bytes | str]) -> list[bytes]:
         """`rotate` for many tokens, in order. Raises InvalidToken, with the index of the first that does not open.
@@ -132,9 +133,6 @@ class FernetRing:
                     self._last = index
                     return index
         raise InvalidToken
-
-    def _open(self, raw: bytes) -> bytes:
-        return self._keys[self._signer(raw)].unseal(raw)
 
     def _rotate_batch(self, tokens: Sequence[bytes | str]) -> list[bytes]:
         raws = decode_many(tokens)

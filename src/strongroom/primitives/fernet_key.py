@@ -26,13 +26,11 @@ from __future__ import annotations
 
 import os
 import weakref
-from base64 import urlsafe_b64encode
 from hmac import compare_digest
 from os import urandom
 from time import time
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import Final, NoReturn
 
-from cryptography.fernet import Fernet as LibraryFernet
 from cryptography.fernet import InvalidToken
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -42,11 +40,10 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from strongroom.errors import FormatError
 from strongroom.primitives.fernet_scratch import give_back, take, wipe
-from strongroom.primitives.fernet_token import HEAD, IV, LEAST, TAG, check_age, check_spelling, decode, encode, time_of
+from strongroom.primitives.fernet_token import HEAD, IV, LEAST, TAG, check_age, decode, encode, time_of
 from strongroom.primitives.secret import SecretBytes
 
 LARGE: Final = 4096  # from here on a kept buffer beats the allocator (page faults)
-NATIVE_BELOW: Final = 1 << 16
 KEY: Final = 32
 # PKCS #7 (RFC 5652, section 6.3): FILL[length & 15] completes a message, PADDING[last byte] is what must stand there
 FILL: Final = tuple(bytes([16 - over]) * (16 - over) for over in range(16))
@@ -84,12 +81,24 @@ class PooledFernetKey:
         raw = decode(token)
         if ttl is not None:
             check_age(raw, ttl, int(time()))
-        # `open`, written out: the calls would cost a twentieth of a short token's time
+        size = len(raw)
+        if size >= LARGE:
+            return self.open(raw)
+        # `open` written out for a short token, of whose time its calls would be a twentieth
         mac = self.mac()
-        mac.update(raw[:-32] if len(raw) < LARGE else memoryview(raw)[:-32])
-        if not compare_digest(mac.finalize(), raw[-32:]):
+        mac.update(raw[:-32])
+        if not compare_digest(mac.finalize(), raw[-32:]) or size & 15 != 9 or size < LEAST:
             raise InvalidToken
-        return self.unseal(raw)
+        try:
+            decryptor = self._decryptors.pop()
+        except IndexError:
+            decryptor = _decryptor(self._key)
+        padded = decryptor.update(raw[9:-32])
+        self._decryptors.append(decryptor)
+        fill = PADDING[padded[-1]]
+        if fill is None or not padded.endswith(fill):
+            raise InvalidToken
+        return padded[16 : -len(fill)]
 
     def decrypt_at_time(self, token: bytes | str, ttl: int, current_time: int) -> bytes:
         """The data, where the token was at most ttl seconds old at current_time."""
@@ -212,44 +221,6 @@ class PooledFernetKey:
         raise TypeError(f"a {type(self).__name__} holds a key: it is not pickled or copied")
 
 
-class NativeFernetKey(PooledFernetKey):
-    """The same, with short messages left to a Fernet of cryptography's own that is native (expected in its release 51).
-
-    Large ones stay with us, where the buffers and pybase64 win, and so does the strictness: the text is checked to be
-    canonical before the library sees it.
-    """
-
-    __slots__ = ("_native",)
-
-    def __init__(self, key: SecretBytes, *, native: type[LibraryFernet] = LibraryFernet) -> None:
-        super().__init__(key)
-        self._native = _library_key(key, native)
-
-    def encrypt(self, data: bytes) -> bytes:
-        """A token for data, made now."""
-        if type(data) is not bytes or len(data) < NATIVE_BELOW:
-            return self._native.encrypt(data)
-        return super().encrypt(data)
-
-    def decrypt(self, token: bytes | str, ttl: int | None = None) -> bytes:
-        """The data. ttl: the greatest age; with it, a token from more than a minute ahead is refused too."""
-        if (type(token) is bytes or type(token) is str) and len(token) < NATIVE_BELOW:
-            check_spelling(token)
-            return self._native.decrypt(token, ttl)
-        return super().decrypt(token, ttl)
-
-
-def choose(native: type[LibraryFernet]) -> type[PooledFernetKey]:
-    """The class that is fastest beside this Fernet of cryptography's: ours steps aside where theirs is compiled."""
-    return NativeFernetKey if "_rust" in native.__module__ else PooledFernetKey
-
-
-if TYPE_CHECKING:
-    FernetKey = PooledFernetKey
-else:
-    FernetKey = choose(LibraryFernet)
-
-
 def _unseal_large(raw: bytes, decryptor: CipherContext) -> bytes | None:
     size = len(raw) - HEAD - TAG  # of IV and ciphertext
     scratch = take(size + 15)  # update_into asks for that much more
@@ -277,10 +248,6 @@ def _encryptor(key: SecretBytes) -> CipherContext:
 
 def _decryptor(key: SecretBytes) -> CipherContext:
     return Cipher(AES(key.reveal()[16:]), CBC(bytes(16))).decryptor()
-
-
-def _library_key(key: SecretBytes, native: type[LibraryFernet]) -> LibraryFernet:
-    return native(urlsafe_b64encode(key.reveal()))
 
 
 def _plain(data: object) -> bytes:

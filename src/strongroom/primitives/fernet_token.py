@@ -68,11 +68,15 @@ def decode(token: bytes | str) -> bytes:
     except ValueError:
         raise InvalidToken from None
     size = len(raw)
-    if size < 41 or raw[0] != 0x80:  # 41: head and tag, below which nothing could be signed
-        raise InvalidToken
     left = size % 3
-    # binascii, strict as it is, takes any number of '=' after a text that needs none
-    if len(token) != (size + 2) // 3 * 4 or (left and token[left - 4] not in _LAST[left]):
+    # 41: head and tag, below which nothing could be signed. The text's length is checked because binascii, strict as it
+    # is, takes any number of '=' after a text that needs none.
+    if (
+        size < 41
+        or raw[0] != 0x80
+        or len(token) != (size + 2) // 3 * 4
+        or (left and token[left - 4] not in _LAST[left])
+    ):
         raise InvalidToken
     return raw
 
