@@ -57,7 +57,7 @@ class Row:
 
 
 def measure(
-    calls: Sequence[Callable[[], object]], *, number: int | None = None, rounds: int = 9, round_s: float = 0.05
+    calls: Sequence[Callable[[], object]], *, number: int | None = None, rounds: int = 15, round_s: float = 0.02
 ) -> list[Timing]:
     """Time each call. number: calls a round, else as many as fill `round_s` seconds. Collection of garbage is off."""
     numbers = [number or _number(call, round_s) for call in calls]
