@@ -51,8 +51,11 @@ class HpkePublic(Opaque):
         self._prefix = prefix
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
-        """prefix ‖ encapsulated key ‖ ciphertext ‖ tag (16 bytes)."""
-        return self._prefix + self._suite.encrypt(plaintext, self._key, info=context)
+        """prefix ‖ encapsulated key ‖ ciphertext ‖ tag (16 bytes). FormatError for a public key of small order."""
+        sealed = _encrypt(self._suite, self._key, plaintext, context)
+        if sealed is None:
+            raise FormatError("nothing can be encrypted to this public key")
+        return self._prefix + sealed
 
 
 class HpkePrivate(Opaque):
@@ -75,8 +78,11 @@ class HpkePrivate(Opaque):
 
 
 def hpke_encrypt(suite: str, public: bytes, secret: SecretBytes, *, info: bytes) -> bytes:
-    """A secret under a public key, bound to `info`."""
-    return _encrypt_secret(_suite(suite), load_public(suite, public), secret, info)
+    """A secret under a public key, bound to `info`. FormatError for what is no public key, or of small order."""
+    sealed = _encrypt_secret(_suite(suite), load_public(suite, public), secret, info)
+    if sealed is None:
+        raise FormatError("nothing can be encrypted to this public key")
+    return sealed
 
 
 def hpke_decrypt(suite: str, private: SecretBytes, sealed: bytes, *, info: bytes) -> SecretBytes:
@@ -144,8 +150,15 @@ def _xwing_public(seed: SecretBytes) -> bytes:
     return mlkem.public_key().public_bytes_raw() + x25519.public_key().public_bytes_raw()
 
 
-def _encrypt_secret(suite: Suite, key: PublicKey, secret: SecretBytes, info: bytes) -> bytes:
-    return suite.encrypt(secret.reveal(), key, info=info)
+def _encrypt(suite: Suite, key: PublicKey, plaintext: bytes, info: bytes) -> bytes | None:
+    try:
+        return suite.encrypt(plaintext, key, info=info)
+    except ValueError:  # an X25519 key of small order gives the zero secret (RFC 7748 section 6.1)
+        return None
+
+
+def _encrypt_secret(suite: Suite, key: PublicKey, secret: SecretBytes, info: bytes) -> bytes | None:
+    return _encrypt(suite, key, secret.reveal(), info)
 
 
 def _decrypt(suite: Suite, key: PrivateKey, ciphertext: bytes, info: bytes) -> bytes | None:
