@@ -457,3 +457,10 @@ class TestClocksThatDiffer:
             held.protecting(NOW)
         assert refusal.value.hint == "strongroom promote student-records 2"
         assert held.protecting(self.AHEAD).number == 2
+
+    def test_what_the_host_ahead_destroyed_is_not_waited_for(self) -> None:
+        held = keyset().replacement(version(2), now=self.AHEAD).replacement(version(3), now=Timestamp(self.AHEAD + 1))
+        held = held.destroy(2, now=Timestamp(self.AHEAD + 2))
+        assert held.version(2).promote_at == self.AHEAD
+        assert numbers(held.pending(NOW)) == [3]
+        assert primary_number(held, self.AHEAD) == 1
