@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ from strongroom.errors import (
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.openpgp.gnupg import GnuPG
 from strongroom.primitives.secret import SecretBytes
-from tests.blackbox.conftest import EngineOf, snapshot
+from tests.blackbox.conftest import snapshot
 from tests.blackbox.test_files import largest_file
 from tests.blackbox.test_vcs import ODD
 from tests.support.blackbox_fixtures import git, names_as_the_original_reads_them
@@ -198,6 +199,12 @@ class TestRefusals:
         with pytest.raises(PathError):
             repo.register(name, approved=only_alice)
 
+    def test_a_protected_directory_guards_what_is_in_it(self, repo: Repository, only_alice: Approved) -> None:
+        _plain(repo, "store/deep/root.1")
+        for path in (Path("store"), repo.root / "store" / "deep", repo.root, repo.root.parent):
+            with pytest.raises(PathError, match="protected"):
+                repo.register("store/deep/root.1", approved=only_alice, protected=[path])
+
     def test_links_and_what_is_no_file(self, repo: Repository, only_alice: Approved) -> None:
         outside = repo.root.parent / "outside"
         outside.write_bytes(b"keep me")
@@ -360,26 +367,19 @@ def test_racing_registrations_lose_nothing(repo: Repository, alice: GpgHome) -> 
 
 
 def test_a_plaintext_that_changes_while_it_is_encrypted_is_not_lost(
-    work_tree: Path, repo: Repository, engine_of: EngineOf, alice: GpgHome, only_alice: Approved
+    work_tree: Path, repo: Repository, alice: GpgHome, only_alice: Approved
 ) -> None:
-    class AnEditorMeanwhile:
-        """alice's engine, and at the moment of encrypting somebody saves the file."""
+    class AnEditorMeanwhile(GnuPG):
+        """alice's engine; at the moment of encrypting, somebody saves the file."""
 
-        def __init__(self, real: Engine) -> None:
-            self._real = real
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(self._real, name)
-
-        def encrypt(self, plaintext: SecretBytes, *, to: tuple[Certificate, ...], filename: str = "") -> bytes:
-            sealed = self._real.encrypt(plaintext, to=to, filename=filename)
+        def encrypt(self, plaintext: SecretBytes, *, to: Sequence[Certificate], filename: str = "") -> bytes:
             (work_tree / "f").write_bytes(b"saved by an editor")
-            return sealed
+            return super().encrypt(plaintext, to=to, filename=filename)
 
     _plain(repo, "f")
-    slow = Repository.discover(work_tree, engine=AnEditorMeanwhile(engine_of(alice)))
-    with pytest.raises(ConflictError, match="'f' was changed"):
-        slow.register("f", approved=only_alice)
+    engine = AnEditorMeanwhile(home=alice.home)
+    with closing(engine), pytest.raises(ConflictError, match="'f' was changed"):
+        Repository.discover(work_tree, engine=engine).register("f", approved=only_alice)
     assert (work_tree / "f").read_bytes() == b"saved by an editor"
     assert not (work_tree / "f.gpg").exists()
     assert repo.files() == ()

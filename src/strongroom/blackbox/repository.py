@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,13 @@ from strongroom.blackbox.admins import Recipients, check_addition, check_label, 
 from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import Tree
 from strongroom.blackbox.locking import LOCK, locked
+from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.vcs import VersionControl, find_version_control
 from strongroom.errors import (
     BlackBoxError,
     ExistsError,
+    FormatError,
     NotFoundError,
-    PathError,
     RecipientError,
 )
 from strongroom.openpgp.engine import Certificate, Engine
@@ -72,6 +73,7 @@ class Repository:
         self._environ = dict(os.environ if environ is None else environ)
         self._clock = clock
         self._tree = Tree(place.root)
+        self._registry = Registry(self._tree, place.data)
 
     @classmethod
     def discover(
@@ -136,11 +138,11 @@ class Repository:
 
     def files(self) -> tuple[str, ...]:
         """The registered files as listed. A hostile name is listed too; using it is a PathError."""
-        return tuple(os.fsdecode(line) for line in self._lines(layout.FILES))
+        return self._registry.files()
 
     def admins(self) -> tuple[str, ...]:
         """The admins as listed."""
-        return tuple(os.fsdecode(line) for line in self._lines(layout.ADMINS))
+        return tuple(os.fsdecode(line) for line in self._registry.admins())
 
     def admin_certificates(self) -> tuple[Certificate, ...]:
         """The listed admins' certificates, from the tracked keyring alone. RecipientError: `admins.resolve`."""
@@ -152,7 +154,7 @@ class Repository:
 
     def read(self, name: str) -> SecretBytes:
         """The plaintext of a registered file. NotFoundError, PathError, and what the engine raises."""
-        registered = self._registered(name)
+        registered = self._registry.registered(name)
         ciphertext = self._tree.read(f"{registered}.gpg", limit=MAX_CIPHERTEXT)
         return self._engine().decrypt(ciphertext, limit=MAX_PLAINTEXT).plaintext
 
@@ -171,7 +173,7 @@ class Repository:
         `commit=False` git's index is not touched. Raises ExistsError, NotFoundError, PathError, RecipientError,
         BlackBoxError (an empty file), ConflictError, GitError, StoreError; then everything is as it was.
         """
-        plain = self._writable(name, protected=protected)
+        plain = self._registry.writable(name, protected=protected)
         with self._writing(commit=commit) as control:
             if plain in self.files():
                 raise ExistsError(f"{plain!r} is registered already")
@@ -183,17 +185,23 @@ class Repository:
             tracked = control.tracks(plain)
             with Change(self._tree) as change:
                 change.write(f"{plain}.gpg", sealed)
-                self._list(change, plain)
+                for path, raw in self._registry.with_file(plain).items():
+                    change.write(path, raw)
                 change.apply()
                 ignored = control.ignores(plain)
                 change.remove_plaintext(plain, plaintext, mode, stamp=stamp)
-                changed = (f"{plain}.gpg", self._name(layout.FILES), layout.IGNORE, *((plain,) if tracked else ()))
+                changed = (
+                    f"{plain}.gpg",
+                    self._registry.file(layout.FILES),
+                    layout.IGNORE,
+                    *((plain,) if tracked else ()),
+                )
                 committed = commit and control.commit(changed, f"registered in blackbox: {plain}")
         return _written(changed, to, committed=committed, was_tracked=tracked, ignored=ignored)
 
     def enlist(self, name: str, *, commit: bool = True) -> Written:
         """Put a file on the list whose `.gpg` is there already and whose plaintext is not; nothing is encrypted."""
-        plain = self._writable(name, protected=())
+        plain = self._registry.writable(name, protected=())
         with self._writing(commit=commit) as control:
             if plain in self.files():
                 raise ExistsError(f"{plain!r} is registered already")
@@ -202,9 +210,10 @@ class Repository:
             if self._tree.exists(plain):
                 raise ExistsError(f"there is a plaintext {plain!r}", hint="remove it first if the .gpg holds all of it")
             with Change(self._tree) as change:
-                self._list(change, plain)
+                for path, raw in self._registry.with_file(plain).items():
+                    change.write(path, raw)
                 change.apply()
-                changed = (f"{plain}.gpg", self._name(layout.FILES), layout.IGNORE)
+                changed = (f"{plain}.gpg", self._registry.file(layout.FILES), layout.IGNORE)
                 committed = commit and control.commit(changed, f"registered in blackbox: {plain}")
         return Written(changed=changed, committed=committed)
 
@@ -221,8 +230,8 @@ class Repository:
 
         Raises as `register`; NotFoundError if the file is not registered.
         """
-        plain = self._writable(self._registered(name), protected=protected)
         with self._writing(commit=commit) as control:
+            plain = self._registry.writable(self._registry.registered(name), protected=protected)
             to = self._recipients(approved)
             sealed = self._seal(plain, plaintext, to)
             with Change(self._tree) as change:
@@ -251,12 +260,11 @@ class Repository:
         self._tree.make_directory(self._data)
         try:
             with self._writing(commit=commit) as control, Change(self._tree) as change:
-                change.write(self._name(layout.FILES), b"")
-                change.write(self._name(layout.ATTRIBUTES), layout.with_lines(b"", *layout.ATTRIBUTE_LINES))
-                change.write(layout.IGNORE, layout.with_lines(self._ignore(), *layout.data_ignore_lines(self._data)))
+                first = self._registry.empty()
+                for path, raw in first.items():
+                    change.write(path, raw)
                 names = self._stage_admin(change, admin, line)
                 change.apply()
-                first = (self._name(layout.FILES), self._name(layout.ATTRIBUTES), layout.IGNORE)
                 if commit:
                     control.commit((*first, *names), "INITIALIZE BLACKBOX")
         except BaseException:
@@ -265,19 +273,20 @@ class Repository:
 
     def _stage_admin(self, change: Change, certificate: Certificate, line: bytes) -> tuple[str, ...]:
         label = os.fsdecode(line)
-        listed = self._lines(layout.ADMINS) if self._tree.exists(self._name(layout.ADMINS)) else ()
-        names = [listed_name(other) for other in listed]
+        listed = self._registry.admins()
         if line in listed and not self._lacks_key(label):
             raise ExistsError(f"{label!r} is an admin already", hint="see 'strongroom blackbox list-admins'")
-        rings = keyring.with_certificate(keyring.read(self._tree, self._data), certificate, environ=self._environ)
+        from strongroom.blackbox.ringmaking import with_certificate  # only a new admin needs gpg's keyring format
+
+        rings = with_certificate(keyring.read(self._tree, self._data), certificate, environ=self._environ)
         ring = keyring.certificates(rings.rings, engine=self._engine())
-        check_addition(names, ring, certificate, label=label, at=self._clock.now())
-        change.write(self._name(layout.ADMINS), layout.format_admins(listed, line))
+        check_addition(self._listed(), ring, certificate, label=label, at=self._clock.now())
+        change.write(self._registry.file(layout.ADMINS), layout.format_admins(listed, line))
         for name, raw in rings.rings.items():
-            change.write(self._name(name), raw)
-        if not self._tree.exists(self._name(layout.TRUST)):
-            change.write(self._name(layout.TRUST), rings.trust)  # the original's `git add` names it
-        return tuple(self._name(name) for name in (layout.ADMINS, *rings.rings, layout.TRUST))
+            change.write(self._registry.file(name), raw)
+        if not self._tree.exists(self._registry.file(layout.TRUST)):
+            change.write(self._registry.file(layout.TRUST), rings.trust)  # the original's `git add` names it
+        return tuple(self._registry.file(name) for name in (layout.ADMINS, *rings.rings, layout.TRUST))
 
     def _lacks_key(self, label: str) -> bool:
         """The original lists an admin before it looks for the key, and so leaves names without one behind."""
@@ -287,14 +296,12 @@ class Repository:
             return True
         return False
 
-    def _list(self, change: Change, plain: str) -> None:
-        change.write(self._name(layout.FILES), layout.format_files(self._lines(layout.FILES), os.fsencode(plain)))
-        change.write(layout.IGNORE, layout.with_lines(self._ignore(), layout.ignore_line(plain)))
-
     def _seal(self, plain: str, plaintext: SecretBytes, to: Recipients) -> bytes:
         if not len(plaintext):
             # GnuPG's output for a truncated message can be empty too (and its exit status 0), so the engine refuses it
             raise BlackBoxError(f"{plain!r} is empty, and an empty secret cannot be told from a truncated one")
+        if len(plaintext) > MAX_PLAINTEXT:
+            raise FormatError(f"{plain!r} would hold {len(plaintext)} bytes; the limit is {MAX_PLAINTEXT}")
         base = plain.rpartition("/")[2]
         # The originals' messages carry the base name. Nothing depends on it, so a name that a terminal obeys stays out.
         return self._engine().encrypt(plaintext, to=to.certificates, filename=base if base.isprintable() else "")
@@ -303,55 +310,10 @@ class Repository:
         return recipients(self._listed(), self._ring(), approved=approved, at=self._clock.now())
 
     def _listed(self) -> list[str]:
-        return [listed_name(line) for line in self._lines(layout.ADMINS)]
+        return [listed_name(line) for line in self._registry.admins()]
 
     def _ring(self) -> tuple[Certificate, ...]:
         return keyring.certificates(keyring.read(self._tree, self._data), engine=self._engine())
-
-    def _registered(self, name: str) -> str:
-        plain = layout.parse_name(name)
-        listed = self.files()
-        for wanted in (plain, plain.removesuffix(".gpg")):
-            if wanted in listed:
-                return wanted
-        from difflib import get_close_matches  # only a misspelt name pays for it
-
-        near = get_close_matches(plain.removesuffix(".gpg"), listed, n=3)
-        nearest = f"; the nearest: {', '.join(repr(other) for other in near)}" if near else ""
-        raise NotFoundError(
-            f"{plain!r} is not among the {len(listed)} registered files{nearest}", hint="strongroom blackbox list-files"
-        )
-
-    def _writable(self, name: str, *, protected: Collection[Path]) -> str:
-        plain = layout.parse_name(name)
-        if plain.endswith(".gpg"):
-            raise PathError(f"{plain!r} ends in '.gpg', which is the name of a ciphertext")
-        if _is_below(plain, self._data) or plain.rpartition("/")[2].lower() in _GIT_FILES:
-            raise PathError(f"{plain!r} belongs to BlackBox or git, and cannot be a secret")
-        for path in protected:
-            for guarded in self._below_root(path):
-                if _is_below(plain, guarded) or _is_below(f"{plain}.gpg", guarded):
-                    raise PathError(f"{plain!r} is protected: only its owner writes it")
-        return plain
-
-    def _below_root(self, path: Path) -> Sequence[str]:
-        """The name of a protected path; none if it is outside the root, where nothing here writes."""
-        try:
-            return [discovery.name_below(self._root, path, start=self._root)]
-        except PathError:
-            return []
-
-    def _lines(self, name: str) -> tuple[bytes, ...]:
-        full = self._name(name)
-        return layout.parse_lines(self._tree.read(full, limit=layout.MAX_LIST), what=full)
-
-    def _ignore(self) -> bytes:
-        if not self._tree.exists(layout.IGNORE):
-            return b""
-        return self._tree.read(layout.IGNORE, limit=layout.MAX_LIST)
-
-    def _name(self, name: str) -> str:
-        return f"{self._data}/{name}"
 
     @contextmanager
     def _writing(self, *, commit: bool) -> Iterator[VersionControl]:
@@ -371,15 +333,6 @@ class Repository:
 
             self._given = find_engine(environ=self._environ)
         return self._given
-
-
-_GIT_FILES = {".gitignore", ".gitattributes", ".gitmodules"}
-
-
-def _is_below(name: str, directory: str) -> bool:
-    """Whether `name` is `directory` or below it; without regard to case, as some disks have it."""
-    folded, above = name.lower(), directory.lower()
-    return folded == above or folded.startswith(f"{above}/")
 
 
 def _written(

@@ -1,0 +1,95 @@
+"""The lists of one repository: which files are registered, who is listed, and what may become a secret at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from strongroom.blackbox import layout
+from strongroom.blackbox.files import Tree
+from strongroom.errors import NotFoundError, PathError
+
+_GIT_FILES = {".gitignore", ".gitattributes", ".gitmodules"}
+
+
+class Registry:
+    """The lists in the data directory `data` of a tree, read afresh at each question."""
+
+    def __init__(self, tree: Tree, data: str) -> None:
+        self._tree = tree
+        self._data = data
+
+    def file(self, name: str) -> str:
+        """The name, relative to the root, of a file in the data directory."""
+        return f"{self._data}/{name}"
+
+    def files(self) -> tuple[str, ...]:
+        """The registered names, in the list's order."""
+        return tuple(os.fsdecode(line) for line in self._lines(layout.FILES))
+
+    def admins(self) -> tuple[bytes, ...]:
+        """The lines of the list of admins; none where there is no list yet."""
+        return self._lines(layout.ADMINS) if self._tree.exists(self.file(layout.ADMINS)) else ()
+
+    def registered(self, name: str) -> str:
+        """The registered name that `name` or, without its `.gpg`, `name` is. NotFoundError tells the nearest names."""
+        plain = layout.parse_name(name)
+        listed = self.files()
+        for wanted in (plain, plain.removesuffix(".gpg")):
+            if wanted in listed:
+                return wanted
+        from difflib import get_close_matches  # only a misspelt name pays for it
+
+        near = get_close_matches(plain.removesuffix(".gpg"), listed, n=3)
+        nearest = f"; the nearest: {', '.join(repr(other) for other in near)}" if near else ""
+        raise NotFoundError(
+            f"{plain!r} is not among the {len(listed)} registered files{nearest}", hint="strongroom blackbox list-files"
+        )
+
+    def writable(self, name: str, *, protected: Collection[Path]) -> str:
+        """The name of a file that may be a secret, and whose ciphertext may be written. PathError for any other."""
+        plain = layout.parse_name(name)
+        if plain.endswith(".gpg"):
+            raise PathError(f"{plain!r} ends in '.gpg', which is the name of a ciphertext")
+        if _is_below(plain, self._data) or plain.rpartition("/")[2].lower() in _GIT_FILES:
+            raise PathError(f"{plain!r} belongs to BlackBox or git, and cannot be a secret")
+        for path in protected:
+            if self._guards(path, plain) or self._guards(path, f"{plain}.gpg"):
+                raise PathError(f"{plain!r} is protected: only its owner writes it")
+        return plain
+
+    def with_file(self, plain: str) -> dict[str, bytes]:
+        """The contents of the list of files and of .gitignore with one more registered file."""
+        return {
+            self.file(layout.FILES): layout.format_files(self._lines(layout.FILES), os.fsencode(plain)),
+            layout.IGNORE: layout.with_lines(self._ignored(), layout.ignore_line(plain)),
+        }
+
+    def empty(self) -> dict[str, bytes]:
+        """The contents that `blackbox_initialize` makes, the list of admins apart."""
+        return {
+            self.file(layout.FILES): b"",
+            self.file(layout.ATTRIBUTES): layout.with_lines(b"", *layout.ATTRIBUTE_LINES),
+            layout.IGNORE: layout.with_lines(self._ignored(), *layout.data_ignore_lines(self._data)),
+        }
+
+    def _guards(self, path: Path, name: str) -> bool:
+        """Whether a protected path is the file `name`, or a directory that it is in."""
+        full = (self._tree.root / path).parent.resolve() / path.name
+        return _is_below(str(self._tree.root / name), str(full))
+
+    def _lines(self, name: str) -> tuple[bytes, ...]:
+        full = self.file(name)
+        return layout.parse_lines(self._tree.read(full, limit=layout.MAX_LIST), what=full)
+
+    def _ignored(self) -> bytes:
+        if not self._tree.exists(layout.IGNORE):
+            return b""
+        return self._tree.read(layout.IGNORE, limit=layout.MAX_LIST)
+
+
+def _is_below(name: str, directory: str) -> bool:
+    """Whether `name` is `directory` or below it; without regard to case, as some disks have it."""
+    folded, above = name.lower(), directory.lower().rstrip("/")
+    return folded == above or folded.startswith(f"{above}/")
