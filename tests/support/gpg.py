@@ -123,6 +123,41 @@ class GpgHome:
         rows = [line.split(":") for line in listing.splitlines()]
         return tuple(after[9] for row, after in itertools.pairwise(rows) if row[0] == "sub" and "e" in row[11])
 
+    def revoke(self, fingerprint: str) -> None:
+        """Import the revocation certificate that gpg made with the key."""
+        certificate = (self.home / "openpgp-revocs.d" / f"{fingerprint}.rev").read_bytes()
+        self.run("--import", stdin=certificate.replace(b":-----BEGIN", b"-----BEGIN"))
+
+    def revoke_subkey(self, fingerprint: str) -> None:
+        """Revoke the first subkey, for no stated reason."""
+        self.edit(fingerprint, "key 1", "revkey", "y", "0", "", "y", "save")
+
+    def edit(self, fingerprint: str, *answers: str) -> None:
+        """Answer the questions of `gpg --edit-key`."""
+        quiet = ("--pinentry-mode", "loopback", "--passphrase-file", "/dev/null", "--command-fd", "0")
+        self.run(*quiet, "--edit-key", fingerprint, stdin="".join(f"{answer}\n" for answer in answers).encode())
+
+    def agent_pid(self) -> int:
+        """The process id of this home's agent, which is started where there is none."""
+        done = subprocess.run(
+            ["gpg-connect-agent", "--homedir", str(self.home), "getinfo pid", "/bye"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+            env=self.env,
+        )
+        return int(done.stdout.split()[1])
+
+    def end_agent(self) -> None:
+        """End the agent, which forgets every passphrase."""
+        subprocess.run(
+            ["gpgconf", "--homedir", str(self.home), "--kill", "gpg-agent"],
+            check=True,
+            capture_output=True,
+            timeout=60,
+            env=self.env,
+        )
+
     def close(self) -> None:
         """End the agent, found through its own home, and remove the home."""
         subprocess.run(

@@ -23,7 +23,8 @@ _ALGORITHMS = {
     "19": "ecdsa",
     "22": "eddsa",
 }
-_ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|([nrfvb0]))")
+_SHORT = {b"n": b"\n", b"r": b"\r", b"f": b"\f", b"v": b"\v", b"b": b"\b", b"0": b"\0"}
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
 
@@ -52,8 +53,17 @@ def parse(listing: bytes, *, transferable: Mapping[str, bytes]) -> tuple[Certifi
 
 
 def unescape(text: bytes) -> str:
-    r"""A field's text: gpg writes control characters and colons as \x3a."""
-    return _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode("ascii")), text).decode("utf-8", "backslashreplace")
+    r"""A field's text: gpg writes colons, backslashes and control characters as \x3a, and some as \n."""
+    return _ESCAPE.sub(_unescaped, text).decode("utf-8", "backslashreplace")
+
+
+def _counts(validity: str, block: _Block) -> bool:
+    """gpg calls every user id of a revoked key revoked; messages must still be able to name whose key it was."""
+    return validity != "i" and (validity != "r" or block.primary.row[1] == "r")
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return _SHORT[found[2]] if found[2] else bytes.fromhex(found[1].decode("ascii"))
 
 
 def _blocks(listing: bytes) -> list[_Block]:
@@ -71,10 +81,8 @@ def _blocks(listing: bytes) -> list[_Block]:
                 blocks[-1].subkeys.append(key)
         elif kind == b"fpr" and key is not None and len(raw) > 9:
             key.fingerprint = key.fingerprint or raw[9].decode("ascii", "backslashreplace")
-        elif kind == b"uid" and blocks and len(raw) > 9 and raw[1] != b"i":
-            # gpg calls every user id of a revoked key revoked; messages must still be able to name whose key it was
-            if raw[1] != b"r" or blocks[-1].primary.row[1] == "r":
-                blocks[-1].uids.append(unescape(raw[9]))
+        elif kind == b"uid" and blocks and len(raw) > 9 and _counts(raw[1].decode("ascii", "replace"), blocks[-1]):
+            blocks[-1].uids.append(unescape(raw[9]))
     return blocks
 
 

@@ -17,7 +17,7 @@ from strongroom.openpgp.status import Status
 
 # libgpg-error, gpg-error.h: the low 16 bits are the code, bits 24 to 30 the part that reports it.
 _CODE, _SOURCE_SHIFT, _SOURCE, _PINENTRY = 0xFFFF, 24, 0x7F, 5
-_WRONG_PASSPHRASE = frozenset({11, 31, 87})  # BAD_PASSPHRASE, INV_PASSPHRASE, BAD_PIN
+_WRONG_PASSPHRASE = frozenset({11, 31, 87, 177})  # BAD_PASSPHRASE, INV_PASSPHRASE, BAD_PIN, NO_PASSPHRASE
 _NOBODY_TO_ASK = frozenset({85, 86})  # NO_PIN_ENTRY, PIN_ENTRY
 _CANCELLED = frozenset({99, 198})  # CANCELED, FULLY_CANCELED
 _TIMEOUT = frozenset({62})

@@ -24,7 +24,7 @@ from strongroom.errors import (
 )
 from strongroom.openpgp import colons, failures, packets, process, surroundings
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
-from strongroom.openpgp.homes import MAX_SOCKET_PATH, PrivateHome, agent_answers
+from strongroom.openpgp.homes import MAX_SOCKET_PATH, Home, PrivateHome, UsersHome, agent_answers
 from strongroom.openpgp.naming import as_gpg_reads_it
 from strongroom.openpgp.process import Finished
 from strongroom.openpgp.status import Status
@@ -132,7 +132,7 @@ class GnuPG:
         wanted = _wanted(to, self._clock.now())
         chosen = [word for fingerprint in wanted for word in ("--recipient", f"{fingerprint}!")]
         finished = self._run(
-            self._ring(to).path,
+            self._ring(to),
             [
                 "--no-autostart",
                 "--no-encrypt-to",
@@ -192,7 +192,7 @@ class GnuPG:
             return ()
         home = self._imported(b"".join(blocks.values()))
         try:
-            listed = self._certificates_of(home.path, ["--no-autostart", "--list-keys"])
+            listed = self._certificates_of(home, ["--no-autostart", "--list-keys"])
         finally:
             home.close()
         order = {fingerprint: place for place, fingerprint in enumerate(blocks)}
@@ -208,19 +208,19 @@ class GnuPG:
         home = PrivateHome(self._environ)
         try:
             made = self._run(
-                home.path, ["--quick-generate-key", "--", uid, "ed25519", "cert,sign", expires], passphrase=secret
+                home, ["--quick-generate-key", "--", uid, "ed25519", "cert,sign", expires], passphrase=secret
             )
             created = Status.parse(made.status).of("KEY_CREATED")
             if made.returncode or len(created) != 1:
                 raise OpenPGPError(f"gpg made no key: {made.last_words}", hint="gpg --version")
             fingerprint = created[0].word(1)
             added = self._run(
-                home.path, ["--quick-add-key", "--", fingerprint, "cv25519", "encr", expires], passphrase=secret
+                home, ["--quick-add-key", "--", fingerprint, "cv25519", "encr", expires], passphrase=secret
             )
-            exported = self._run(home.path, ["--export-secret-keys", "--", fingerprint], passphrase=secret)
+            exported = self._run(home, ["--export-secret-keys", "--", fingerprint], passphrase=secret)
             if added.returncode or exported.returncode or not len(exported.stdout):
                 raise OpenPGPError(f"gpg made no whole key: {added.last_words}", hint="gpg --version")
-            listed = self._certificates_of(home.path, ["--with-secret", "--list-keys"])
+            listed = self._certificates_of(home, ["--with-secret", "--list-keys"])
         finally:
             home.close()
         if len(listed) != 1 or not listed[0].usable_for_encryption(self._clock.now()):
@@ -237,7 +237,7 @@ class GnuPG:
 
     def _run(
         self,
-        home: Path,
+        home: Home,
         arguments: Sequence[str],
         *,
         stdin: SecretBytes | None = None,
@@ -257,8 +257,8 @@ class GnuPG:
         timeout = None if terminal else self._timeout
         finished = process.run(
             self._program,
-            [*_ALWAYS, f"--homedir={home}", *mode, *arguments],
-            env=surroundings.environment(self._program, home, self._environ, terminal=terminal),
+            [*_ALWAYS, f"--homedir={home.path}", *mode, *arguments],
+            env=surroundings.environment(self._program, home.path, self._environ, terminal=terminal),
             stdin=SecretBytes(b"") if stdin is None else stdin,
             passphrase=passphrase,
             limit=limit,
@@ -268,7 +268,7 @@ class GnuPG:
             raise failures.hung(self._timeout)
         return finished
 
-    def _secret_home(self) -> Path:
+    def _secret_home(self) -> Home:
         """The home that has our secret keys: the user's, or the identity's, made and filled now if need be."""
         if self._closed:
             raise ClosedError("the OpenPGP engine is closed")
@@ -278,21 +278,21 @@ class GnuPG:
                     f"there is no GnuPG home {str(self._users_home or '~/.gnupg')!r}, and so no secret key",
                     hint="set GNUPGHOME, or give this machine an identity: strongroom role create NAME",
                 )
-            return self._users_home
+            return UsersHome(self._users_home)
         home = self._identity_home
         if home is None or not home.mine:
             home = PrivateHome(self._environ)
-            done = self._run(home.path, ["--import"], stdin=self._identity)
+            done = self._run(home, ["--import"], stdin=self._identity)
             if not any(int(line.word(0) or "0") & 16 for line in Status.parse(done.status).of("IMPORT_OK")):
                 home.close()
                 raise IdentityError("the identity holds no OpenPGP secret key", hint="strongroom role create NAME")
             self._identity_home = home
-        return home.path
+        return home
 
     def _imported(self, keys: bytes) -> PrivateHome:
         """A new private home with these public keys and nothing else."""
         home = PrivateHome(self._environ)
-        done = self._run(home.path, ["--no-autostart", "--import"], stdin=SecretBytes(keys))
+        done = self._run(home, ["--no-autostart", "--import"], stdin=SecretBytes(keys))
         if done.ended != "itself":
             raise OpenPGPError("gpg did not take the public keys")
         return home
@@ -310,7 +310,7 @@ class GnuPG:
             self._rings[key] = home
         return home
 
-    def _certificates_of(self, home: Path, listing: Sequence[str]) -> tuple[Certificate, ...]:
+    def _certificates_of(self, home: Home, listing: Sequence[str]) -> tuple[Certificate, ...]:
         listed = self._run(home, [*_LISTING, *listing])
         found = colons.parse(listed.stdout.reveal(), transferable={})
         if not found:
@@ -320,22 +320,22 @@ class GnuPG:
         )
         return colons.parse(listed.stdout.reveal(), transferable=packets.certificates_in(exported.stdout.reveal()))
 
-    def _check_agent(self, home: Path) -> None:
+    def _check_agent(self, home: Home) -> None:
         """AgentError if secret keys lie in this home, but its agent cannot be reached: gpg calls that no secret key."""
-        keys = home / "private-keys-v1.d"
+        keys = home.path / "private-keys-v1.d"
         try:
             held = any(each.suffix == ".key" for each in keys.iterdir())
         except OSError:
             return
         if not held:
             return
-        env = surroundings.environment(self._program, home, self._environ, terminal=None)
-        socket_path = surroundings.agent_socket(self._program, home, env)
+        env = surroundings.environment(self._program, home.path, self._environ, terminal=None)
+        socket_path = surroundings.agent_socket(self._program, home.path, env)
         size = len(os.fsencode(socket_path))
         if size > MAX_SOCKET_PATH:
-            raise failures.path_too_long(home, size)
+            raise failures.path_too_long(home.path, size)
         if not agent_answers(socket_path):
-            raise failures.agent_unreachable(home)
+            raise failures.agent_unreachable(home.path)
 
 
 def _wanted(to: Sequence[Certificate], at: Timestamp) -> dict[str, str]:

@@ -12,6 +12,7 @@ import struct
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom.errors import StoreError
@@ -34,6 +35,13 @@ no-allow-external-cache
 disable-scdaemon
 s2k-count 33554432
 """
+
+
+@dataclass(frozen=True, slots=True)
+class UsersHome:
+    """The home of the person or service that we run as. We never write there."""
+
+    path: Path
 
 
 class PrivateHome:
@@ -61,6 +69,10 @@ class PrivateHome:
     def close(self) -> None:
         """End the agent and remove the directory; again is harmless."""
         self._finalizer()
+
+
+Home = UsersHome | PrivateHome
+"""Hold it for as long as gpg uses its path: a private one goes with its last holder."""
 
 
 def agent_answers(socket_path: Path) -> bool:
