@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from strongroom._encoding import Timestamp
 from strongroom.errors import NotFoundError
-from strongroom.model.names import KeyId, RootId, StoreId, parse_name
+from strongroom.model.names import KeyId, StoreId, parse_name
 from strongroom.model.types import KeyType, Purpose
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header import AnySlot, Header, Recipient
@@ -52,8 +52,13 @@ def rsa_identity() -> RsaIdentity:
     return found
 
 
-@cache
 def hpke_identity(suite: str = "x25519") -> HpkeIdentity:
+    """One HPKE identity of each suite for the run."""
+    return _hpke_identity(suite)
+
+
+@cache
+def _hpke_identity(suite: str) -> HpkeIdentity:
     return HpkeIdentity.generate(suite, name=f"host-{suite}")
 
 
@@ -93,7 +98,3 @@ def flipped(raw: bytes, bit: int) -> bytes:
 def same(root: Root, other: Root) -> bool:
     """Whether two roots hold one key."""
     return root.line() == other.line()
-
-
-def root_id(root: Root) -> RootId:
-    return root.id
