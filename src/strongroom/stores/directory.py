@@ -1,0 +1,335 @@
+"""A store as a directory that is pleasant in git: one file a keyset. A rename is the only moment at which one changes.
+
+    store.json                     the header
+    root.N.gpg                     the root's OpenPGP slot
+    keysets/student-records.json   a record; the segments of a name are directories
+    .gitattributes .gitignore      no line end is changed, the lock stays here
+
+DESIGN sections 4 and 8. No link is followed below the store's own directory; that one the user names himself, and it
+may be a link (releases that share a store).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from operator import attrgetter
+from pathlib import Path
+from typing import Final, Self
+
+from strongroom.errors import ConflictError, ExistsError, FormatError, NotFoundError, SettingsError, StoreError
+from strongroom.model.codec import MAX_RECORD, decode
+from strongroom.model.names import KeysetName, Revision
+from strongroom.sealing.header_codec import MAX_HEADER
+from strongroom.stores.base import WAIT, Oddity, Store
+from strongroom.stores.listing import ENDING, Listing
+from strongroom.stores.locking import FileLock
+from strongroom.stores.placing import (
+    DIRECTORY,
+    PASS,
+    TEMPORARY,
+    entries,
+    make_directory,
+    place,
+    read_file,
+    sweep,
+    told,
+    trouble,
+)
+
+HEADER: Final = "store.json"
+KEYSETS: Final = "keysets"
+LOCK: Final = ".lock"
+MAX_ATTACHMENT: Final = 4 * 1024 * 1024
+"""Bytes of the largest root file: 256 recipients with keys of 16,384 bits take a fifth of it."""
+
+ATTRIBUTES: Final = b"""\
+# Strongroom: these files are bytes, and git changes no line end in them. A host without the merge driver merges
+# records as text; a record that does not come out whole is refused.
+* -text
+*.gpg binary
+keysets/** merge=strongroom
+"""
+IGNORED: Final = b"""\
+# Strongroom: what belongs to this host alone.
+/.lock
+/.new-*
+"""
+
+_ATTACHMENT = re.compile(r"root\.[1-9][0-9]{0,8}\.gpg")
+_STAMP = attrgetter("st_mtime_ns", "st_ctime_ns", "st_size", "st_ino")
+
+
+class DirectoryStore:
+    """The records in one directory. Threads may share it; a forked child may go on with it.
+
+    Nothing is looked at before it is asked for: a store that is not there shows as a NotFoundError of `header`.
+    """
+
+    def __init__(self, directory: Path | str) -> None:
+        if "\0" in str(directory):
+            raise SettingsError(f"{str(directory)!r} cannot be a directory")
+        with told(repr(str(directory)), "find"):
+            self._directory = Path(directory).absolute()
+        self._keysets = f"{self._directory}/{KEYSETS}"
+        self._lock = FileLock(self._directory / LOCK)
+
+    @classmethod
+    def create(cls, directory: Path | str) -> Self:
+        """A directory that is ready for a header and records. It may be there, empty or as a killed `create` left it.
+
+        ExistsError where there is a store, or anything else.
+        """
+        store = cls(directory)
+        store._make()
+        return store
+
+    def __repr__(self) -> str:
+        return f"<store in {self.location!r}>"
+
+    @property
+    def location(self) -> str:
+        """The directory."""
+        return str(self._directory)
+
+    @property
+    def travels_by_git(self) -> bool:
+        """True: other hosts get a change when they pull it."""
+        return True
+
+    def path_of(self, name: KeysetName) -> Path:
+        """The file of a record, whether it is there or not."""
+        return self._directory / KEYSETS / f"{name}{ENDING}"
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+    # -- the header and what lies beside it -------------------------------------------------------------------------
+
+    def header(self) -> bytes:
+        """The header's bytes. NotFoundError where there is no store."""
+        try:
+            return self._read_top(HEADER, limit=MAX_HEADER)
+        except NotFoundError:
+            raise NotFoundError(
+                f"there is no store in {self.location!r}", hint="'strongroom init' makes one; --store names another"
+            ) from None
+
+    def write_header(self, raw: bytes, *, replaces: bytes | None) -> None:
+        """Put a header in place of the one with these very bytes; None: there must be none."""
+        with self.lock(), self._top("write", HEADER) as top:
+            try:
+                present = self._read_top(HEADER, limit=MAX_HEADER)
+            except NotFoundError:
+                present = None
+            if present != replaces:
+                if replaces is None:
+                    raise ExistsError(f"there is a store in {self.location!r} already")
+                raise ConflictError(f"the header of {self.location!r} was changed meanwhile; nothing was written")
+            self._place(raw, HEADER, directory=top, top=top, shown=repr(HEADER))
+
+    def attachment(self, name: str) -> bytes:
+        """The file `root.N.gpg`."""
+        return self._read_top(_attachment(name), limit=MAX_ATTACHMENT)
+
+    def write_attachment(self, name: str, raw: bytes) -> None:
+        """Put a file `root.N.gpg` in place, whether there is one or not."""
+        checked = _attachment(name)
+        with self.lock(), self._top("write", checked) as top:
+            self._place(raw, checked, directory=top, top=top, shown=repr(checked))
+
+    def lies_open(self, number: int) -> bool:
+        """Whether there is a `root.N`, which is what the original scripts make of a `root.N.gpg`."""
+        return os.path.lexists(self._directory / f"root.{number}")
+
+    # -- records ----------------------------------------------------------------------------------------------------
+
+    def names(self) -> tuple[KeysetName, ...]:
+        """The names of all records, sorted; no file is opened for it."""
+        return self._listing().names
+
+    def oddities(self) -> tuple[Oddity, ...]:
+        """What lies among the records and is none; no file is opened for it."""
+        return self._listing().oddities
+
+    def read(self, name: KeysetName) -> bytes:
+        """The bytes of a record."""
+        above, _, base = name.rpartition("/")
+        try:
+            directory = self._open_keysets(above)
+            try:
+                return read_file(f"{base}{ENDING}", directory=directory, limit=MAX_RECORD)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise trouble(error, f"keyset {name!r}", "read") from None
+
+    def read_many(self, names: Sequence[KeysetName]) -> list[bytes | None]:
+        """The bytes of many records; the directory is opened once for all that have no `/` in their name."""
+        found: list[bytes | None] = []
+        if not names:
+            return found
+        name = names[0]
+        try:
+            directory = self._open_keysets("")
+            try:
+                for name in names:
+                    try:
+                        if "/" in name:
+                            found.append(self.read(name))
+                        else:
+                            found.append(read_file(f"{name}{ENDING}", directory=directory, limit=MAX_RECORD))
+                    except (FileNotFoundError, NotFoundError):
+                        found.append(None)
+            finally:
+                os.close(directory)
+        except OSError as error:
+            raise trouble(error, f"keyset {name!r}", "read") from None
+        return found
+
+    def stamp(self, name: KeysetName) -> object:
+        """Times, size and inode of the file: a rename changes the inode, and a checkout the times."""
+        try:
+            # asked every second for every keyset in use: a Path would double the price
+            return _STAMP(os.stat(f"{self._keysets}/{name}{ENDING}", follow_symlinks=False))  # noqa: PTH116
+        except OSError as error:
+            raise trouble(error, f"keyset {name!r}", "read") from None
+
+    def write(self, name: KeysetName, raw: bytes, *, replaces: Revision | None) -> None:
+        """Put a record in place of the one with this revision; None: there must be none."""
+        shown = f"keyset {name!r}"
+        if len(raw) > MAX_RECORD:
+            raise FormatError(f"the record of {name!r} has {len(raw)} bytes; the limit is {MAX_RECORD}")
+        with self.lock(), self._top("write", shown) as top:
+            self._check_replaced(name, replaces)
+            with told(shown, "write"):
+                directory = self._made(name.rpartition("/")[0], top)
+            try:
+                self._place(raw, f"{name.rpartition('/')[2]}{ENDING}", directory=directory, top=top, shown=shown)
+            finally:
+                os.close(directory)
+
+    def lock(self, *, wait: float = WAIT) -> AbstractContextManager[None]:
+        """Be the only writer for a block."""
+        return self._lock.held(wait=wait)
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _check_replaced(self, name: KeysetName, replaces: Revision | None) -> None:
+        try:
+            present = decode(self.read(name), name=name).keyset.revision
+        except NotFoundError:
+            if replaces is None:
+                return
+            raise ConflictError(
+                f"keyset {name!r} is gone: revision {replaces} was to be replaced", hint="git status"
+            ) from None
+        except FormatError:
+            if replaces is None:  # whatever it is, it is there
+                raise self._exists(name) from None
+            raise
+        if replaces is None:
+            raise self._exists(name)
+        if present != replaces:
+            raise ConflictError(
+                f"keyset {name!r} has revision {present} by now; revision {replaces} was to be replaced,"
+                " and nothing was written",
+                hint=f"look at it with 'strongroom show {name}' and try again",
+            )
+
+    def _exists(self, name: KeysetName) -> ExistsError:
+        return ExistsError(f"there is a keyset {name!r} already", hint=f"strongroom show {name}")
+
+    def _place(self, raw: bytes, name: str, *, directory: int, top: int, shown: str) -> None:
+        with told(shown, "write"):
+            sweep(top)
+        place(raw, name, directory=directory, top=top, shown=shown)
+
+    def _read_top(self, name: str, *, limit: int) -> bytes:
+        with self._top("read", repr(name)) as top, told(repr(name), "read"):
+            return read_file(name, directory=top, limit=limit)
+
+    @contextmanager
+    def _top(self, verb: str, shown: str) -> Iterator[int]:
+        with told(shown, verb):
+            # no O_NOFOLLOW here: see the first lines of this file
+            top = os.open(self._directory, DIRECTORY & ~os.O_NOFOLLOW)
+        try:
+            yield top
+        finally:
+            os.close(top)
+
+    def _open_keysets(self, above: str) -> int:
+        """The directory of the records, or one below it; each part from the one before. OSError."""
+        directory = os.open(self._keysets, PASS)
+        return self._descend(directory, above, PASS) if above else directory
+
+    def _made(self, above: str, top: int) -> int:
+        """The same for writing: what is missing is made."""
+        make_directory(KEYSETS, directory=top)
+        directory = os.open(KEYSETS, DIRECTORY, dir_fd=top)
+        return self._descend(directory, above, DIRECTORY, make=True) if above else directory
+
+    @staticmethod
+    def _descend(directory: int, above: str, flags: int, *, make: bool = False) -> int:
+        for part in above.split("/"):
+            try:
+                if make:
+                    make_directory(part, directory=directory)
+                below = os.open(part, flags, dir_fd=directory)
+            finally:
+                os.close(directory)
+            directory = below
+        return directory
+
+    def _listing(self) -> Listing:
+        with told(repr(self._keysets), "list"):
+            try:
+                keysets = os.open(self._keysets, DIRECTORY)
+            except FileNotFoundError:
+                if self._directory.is_dir():
+                    return Listing(None)  # git keeps no empty directories
+                raise
+            try:
+                return Listing(keysets)
+            finally:
+                os.close(keysets)
+
+    def _make(self) -> None:
+        shown = f"store {self.location!r}"
+        with told(shown, "make"):
+            self._directory.mkdir(mode=0o755, exist_ok=True)  # for people and git: what is secret in it is sealed
+        self._check_unused(shown)  # before the lock: in somebody else's directory not even that is left
+        with self.lock(), self._top("make", shown) as top:
+            self._check_unused(shown)
+            for name, raw in ((".gitattributes", ATTRIBUTES), (".gitignore", IGNORED)):
+                self._place(raw, name, directory=top, top=top, shown=repr(name))
+            with told(shown, "make"):
+                make_directory(KEYSETS, directory=top)
+
+    def _check_unused(self, shown: str) -> None:
+        with self._top("make", shown) as top, told(shown, "make"):
+            present = entries(top)
+        if HEADER in present:
+            raise ExistsError(f"there is a store in {self.location!r} already", hint="strongroom doctor")
+        foreign = sorted(each for each in present if each not in _OWN and not TEMPORARY.fullmatch(each))
+        if foreign or (KEYSETS in present and self.names()):
+            first = foreign[0] if foreign else KEYSETS
+            raise ExistsError(
+                f"{self.location!r} is not empty: there is {first!r}", hint="strongroom init DIRECTORY names another"
+            )
+
+
+_OWN = frozenset({LOCK, KEYSETS, ".gitattributes", ".gitignore"})
+
+
+def _attachment(name: str) -> str:
+    if _ATTACHMENT.fullmatch(name) is None:
+        raise StoreError(f"{name[:80]!r} is not the name of a root file")
+    return name
+
+
+def _conforms(store: DirectoryStore) -> Store:
+    return store
