@@ -1,0 +1,51 @@
+"""The vectors are what they were. A store that was written once is readable for ever, so this list only grows."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+
+FROZEN = """
+137ccfd54b0a64d927a1b335b9cc527f94ab8e1a2825a68f05865c73777e066b  format-1/identities/hpke-protected.json
+665d2efd756cf06d70b1933daeedb261bdecf78b260557c64a350fda553fee1d  format-1/identities/hpke.json
+f8a8a900f749798f235d51ce4161cb2a87a6a4bb576ad08d5f79bcc4fd4e7a77  format-1/identities/openpgp.json
+511a31ef883e301547b7106551b5ba04fc2d4a6690cc04fb2b8492a1343394e3  format-1/identities/rsa.json
+dec291c2363d74b3b848537af8125d7312e8a5c1bd242b3d25f0a037f5d37fe6  format-1/identities/rsa.pem
+546da08fc5084a023d03cef407aa6ab5fff1b205d3221d45ef162e8bb888cf38  format-1/identities/worker.json
+895c98b7cf6461e5466ff1c00072a96fce0ac3d150b2c08d630b105f5c15b41a  format-1/rotated/keysets/fernet.json
+e6763b9baee76f8643d13cb7e56359ed98a6794d9e685f9526296c4a81ed6335  format-1/rotated/keysets/secret.json
+02d44f66de51d230968ad685546945323479b5fb122eef5ad4cbd9475d3251ec  format-1/rotated/store.json
+d16bd0fba4c38f4e3bc58dd7baad385ea7185e475255da94b907728eabfe03c9  format-1/store/keysets/aes256-gcm.json
+3c332bf6270e5bf9021cdaf5c1f7fef82450d808f1ded9ae74451d85fbc267b9  format-1/store/keysets/ecdsa-p256.json
+5d628cd0d1dfd577b0911ba42a65e3c8c15de4e171bb8964f3b5cc409c6dcf75  format-1/store/keysets/ed25519.json
+895c98b7cf6461e5466ff1c00072a96fce0ac3d150b2c08d630b105f5c15b41a  format-1/store/keysets/fernet.json
+d18f5f724128d0addfeffa95789b0cdf91516fd96fc17c87075513f61a8a1f2f  format-1/store/keysets/hmac-sha256.json
+60dd3308d38ecf9f6fdb4a99ef395abad0a9da3f3759473782413a17dc85b334  format-1/store/keysets/mlkem768-x25519.json
+f36f9d3e9e15d080ba8c788a4f38d166b3974fe59fcf4e19f196706cbe41259c  format-1/store/keysets/registrar/student-records.json
+32085ea62d40c8f598be15d60f7502eef2266fea75a3d9fc4e939d73dfb5371b  format-1/store/keysets/rsa-2048-encrypt.json
+8224eb9b4963d0f496fa91011763afeed9c2bf09c03de726706e1fc2a901e36b  format-1/store/keysets/rsa-2048-sign.json
+931445cbabf1402e2ec28bf808054493528b57a90e85eded1876e69a35f24c2c  format-1/store/keysets/secret.json
+cfaabeff3a0207a9932c1718db5f0041f97febc1697991c53d1e001906f943b0  format-1/store/keysets/x25519.json
+dcd43b98e067ec455f8f96a7b1a7d5396420320b07d2b35729634ea33c830596  format-1/store/keysets/xaes256-gcm.json
+246b85f114084180b19a9311823ae3328624ff8077339f6a60d088968df7e272  format-1/store/store.json
+16a4a95d430e48738f9154982a7121d33225dbb9cbd568cced954ec0dc2bf849  format-1/values.json
+"""
+
+
+def frozen() -> dict[str, str]:
+    return {line[66:]: line[:64] for line in FROZEN.strip().splitlines()}
+
+
+def present() -> dict[str, str]:
+    files = (path for path in VECTORS.rglob("*") if path.is_file() and path != VECTORS / "README.md")
+    return {path.relative_to(VECTORS).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_every_vector_is_listed_and_every_listed_one_is_there() -> None:
+    assert sorted(present()) == sorted(frozen())
+
+
+def test_no_vector_was_edited() -> None:
+    assert {name: digest for name, digest in present().items() if frozen().get(name) != digest} == {}
