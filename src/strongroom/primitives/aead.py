@@ -25,6 +25,8 @@ MAX_MESSAGES: Final = 1 << 31
 half of that; processes and restarts count anew, so the count is a net, not the rotation that it replaces."""
 
 _FAILED: Final = "the ciphertext does not open with this associated data"
+_TOO_LONG: Final = "one message, or its associated data, has 2^31 bytes or more"
+_UNSAID: Final = "associated data is said, never None: b'' says that there is none"
 
 
 class AesGcmKey(Opaque):
@@ -32,38 +34,47 @@ class AesGcmKey(Opaque):
 
     __slots__ = ("_cipher", "_left", "_prefix", "_start")
 
-    def __init__(self, key: SecretBytes, prefix: bytes) -> None:
+    def __init__(self, key: SecretBytes, prefix: bytes, *, max_messages: int = MAX_MESSAGES) -> None:
         _check_key(key)
         self._cipher = AESGCM(key.reveal())
         self._prefix = prefix
         self._start = len(prefix) + GCM_IV_LENGTH
-        self._left = MAX_MESSAGES
+        self._left = max_messages
 
     def encrypt(self, plaintext: bytes, associated_data: bytes) -> bytes:
-        """A new ciphertext. PolicyError when this object has encrypted 2^31 messages."""
+        """A new ciphertext. PolicyError for 2^31 bytes, and when this object has encrypted its share of messages."""
+        if associated_data is None:  # `cryptography` takes it for b"", and a binding would be lost in silence
+            raise TypeError(_UNSAID)
         self._left -= 1  # not atomic: threads may lose a count, and the bound is half of what is allowed
         if self._left < 0:
             raise PolicyError(
-                f"this key has encrypted {MAX_MESSAGES} messages in this process", hint="strongroom rotate NAME"
+                "this key has encrypted as many messages in this process as random IVs allow",
+                hint="strongroom rotate NAME",
             )
         iv = os.urandom(GCM_IV_LENGTH)
-        return self._prefix + iv + self._cipher.encrypt(iv, plaintext, associated_data)
+        try:
+            return self._prefix + iv + self._cipher.encrypt(iv, plaintext, associated_data)
+        except OverflowError:
+            raise PolicyError(_TOO_LONG) from None
 
     def decrypt(self, ciphertext: bytes, associated_data: bytes) -> bytes:
         """The plaintext. DecryptionError, which does not say why."""
+        if associated_data is None:
+            raise TypeError(_UNSAID)
         start = self._start
         if len(ciphertext) >= start + TAG_LENGTH and ciphertext.startswith(self._prefix):
             try:
                 return self._cipher.decrypt(
                     ciphertext[start - GCM_IV_LENGTH : start], ciphertext[start:], associated_data
                 )
-            except InvalidTag:
+            except (InvalidTag, OverflowError):
                 pass
         raise DecryptionError(_FAILED)
 
 
 class XAesGcmKey(Opaque):
-    """XAES-256-GCM (c2sp.org/XAES-256-GCM): a key a message from a 24-byte nonce, so random nonces have no limit.
+    """XAES-256-GCM (c2sp.org/XAES-256-GCM): a key a message from a 24-byte nonce, so random nonces meet no limit
+    before 2^80 messages.
 
     prefix ‖ nonce (24 random bytes) ‖ ciphertext ‖ tag (16 bytes).
     """
@@ -79,20 +90,30 @@ class XAesGcmKey(Opaque):
         self._start = len(prefix) + XGCM_NONCE_LENGTH
 
     def encrypt(self, plaintext: bytes, associated_data: bytes) -> bytes:
-        """A new ciphertext."""
-        nonce = os.urandom(XGCM_NONCE_LENGTH)
-        return self._prefix + nonce + self._cipher(nonce).encrypt(nonce[12:], plaintext, associated_data)
+        """A new ciphertext. PolicyError for 2^31 bytes."""
+        if associated_data is None:  # as above
+            raise TypeError(_UNSAID)
+        return self._encrypt(os.urandom(XGCM_NONCE_LENGTH), plaintext, associated_data)
 
     def decrypt(self, ciphertext: bytes, associated_data: bytes) -> bytes:
         """The plaintext. DecryptionError, which does not say why."""
+        if associated_data is None:
+            raise TypeError(_UNSAID)
         start = self._start
         if len(ciphertext) >= start + TAG_LENGTH and ciphertext.startswith(self._prefix):
             nonce = ciphertext[start - XGCM_NONCE_LENGTH : start]
             try:
                 return self._cipher(nonce).decrypt(nonce[12:], ciphertext[start:], associated_data)
-            except InvalidTag:
+            except (InvalidTag, OverflowError):
                 pass
         raise DecryptionError(_FAILED)
+
+    def _encrypt(self, nonce: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
+        # apart from `encrypt` for the vectors of the specification, which choose the nonce
+        try:
+            return self._prefix + nonce + self._cipher(nonce).encrypt(nonce[12:], plaintext, associated_data)
+        except OverflowError:
+            raise PolicyError(_TOO_LONG) from None
 
     def _cipher(self, nonce: bytes) -> AESGCM:
         # the specification: M_i = 00 ‖ i ‖ "X" ‖ 00 ‖ N[:12]; K_x = AES(M_1 ⊕ K1) ‖ AES(M_2 ⊕ K1)

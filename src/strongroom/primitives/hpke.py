@@ -7,9 +7,10 @@ Suites: X25519 or X-Wing (ML-KEM-768 with X25519), HKDF-SHA256, AES-256-GCM. X-W
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import (
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from strongroom.errors import DecryptionError, FormatError, PolicyError
+from strongroom.errors import DecryptionError, FormatError, PolicyError, UnsupportedError
 from strongroom.primitives.opaque import Opaque
 from strongroom.primitives.secret import SecretBytes
 
@@ -31,10 +32,8 @@ PRIVATE_LENGTH: Final = 32
 MLKEM_PUBLIC_LENGTH: Final = 1184
 PUBLIC_LENGTHS: Final = {X25519: 32, XWING: MLKEM_PUBLIC_LENGTH + 32}
 
-_SUITES: Final = {
-    X25519: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM),
-    XWING: Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM),
-}
+_KEMS: Final = {X25519: KEM.X25519, XWING: KEM.MLKEM768_X25519}
+_UNSAID: Final = "the context is said, never None: b'' says that there is none"
 
 PrivateKey = X25519PrivateKey | MLKEM768X25519PrivateKey
 PublicKey = X25519PublicKey | MLKEM768X25519PublicKey
@@ -47,12 +46,17 @@ class HpkePublic(Opaque):
 
     def __init__(self, suite: str, public: bytes, prefix: bytes = b"") -> None:
         self._key = load_public(suite, public)
-        self._suite = _SUITES[suite]
+        self._suite = _suite(suite)
         self._prefix = prefix
 
     def encrypt(self, plaintext: bytes, context: bytes) -> bytes:
         """prefix ‖ encapsulated key ‖ ciphertext ‖ tag (16 bytes). FormatError for a public key of small order."""
-        sealed = _encrypt(self._suite, self._key, plaintext, context)
+        if context is None:  # `cryptography` takes it for b"", and a binding would be lost in silence
+            raise TypeError(_UNSAID)
+        try:
+            sealed = _encrypt(self._suite, self._key, plaintext, context)
+        except OverflowError:
+            raise PolicyError("one message has 2^31 bytes or more") from None
         if sealed is None:
             raise FormatError("nothing can be encrypted to this public key")
         return self._prefix + sealed
@@ -65,11 +69,13 @@ class HpkePrivate(Opaque):
 
     def __init__(self, suite: str, private: SecretBytes, prefix: bytes = b"") -> None:
         self._key = load_private(suite, private)
-        self._suite = _SUITES[suite]
+        self._suite = _suite(suite)
         self._prefix = prefix
 
     def decrypt(self, ciphertext: bytes, context: bytes) -> bytes:
         """What HpkePublic.encrypt encrypted in this context. DecryptionError, which does not say why."""
+        if context is None:
+            raise TypeError(_UNSAID)
         if ciphertext.startswith(self._prefix):
             plaintext = _decrypt(self._suite, self._key, ciphertext[len(self._prefix) :], context)
             if plaintext is not None:
@@ -125,11 +131,17 @@ def public_of(suite: str, private: SecretBytes) -> bytes:
     return _xwing_public(private)
 
 
+@cache
 def _suite(name: str) -> Suite:
-    suite = _SUITES.get(name)
-    if suite is None:
-        raise PolicyError(f"{name!r} is not an HPKE suite: {', '.join(_SUITES)}")
-    return suite
+    kem = _KEMS.get(name)
+    if kem is None:
+        raise PolicyError(f"{name[:40]!r} is not an HPKE suite: {', '.join(_KEMS)}")
+    try:
+        return Suite(kem, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    except UnsupportedAlgorithm:
+        raise UnsupportedError(
+            f"the OpenSSL under 'cryptography' has not what {name!r} needs", hint="install cryptography's own wheel"
+        ) from None
 
 
 # Plain bytes of a key live below this line only, in functions that do not raise (STYLE section 6).
@@ -164,7 +176,7 @@ def _encrypt_secret(suite: Suite, key: PublicKey, secret: SecretBytes, info: byt
 def _decrypt(suite: Suite, key: PrivateKey, ciphertext: bytes, info: bytes) -> bytes | None:
     try:
         return suite.decrypt(ciphertext, key, info=info)
-    except (InvalidTag, ValueError):
+    except (InvalidTag, ValueError, OverflowError):
         return None
 
 

@@ -5,7 +5,6 @@ A JWE carries its key id in its own header, so it has no Tink prefix, and it has
 
 from __future__ import annotations
 
-import binascii
 import json
 import os
 import re
@@ -13,16 +12,18 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from strongroom._encoding import b64decode, b64encode
-from strongroom.errors import DecryptionError, FormatError, IntegrityError
+from strongroom.errors import DecryptionError, FormatError, IntegrityError, PolicyError
 from strongroom.primitives import rsa
 from strongroom.primitives.opaque import Opaque
 from strongroom.primitives.secret import SecretBytes
 
 MAX_TOKEN: Final = 64 * 1024 * 1024
+MAX_PLAINTEXT: Final = 32 * 1024 * 1024
 MAX_HEADER: Final = 1024
 
 _TOKEN = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]*)\.([A-Za-z0-9_-]{22})")
@@ -39,9 +40,14 @@ class JwePublic(Opaque):
         self._key = rsa.load_public(public)
         header = json.dumps({"alg": "RSA-OAEP-256", "enc": "A256GCM", "kid": kid}, separators=(",", ":"))
         self._header = b64encode(header.encode()).encode()
+        if len(self._header) > MAX_HEADER:
+            raise FormatError(f"the JWE header would have {len(self._header)} characters; the limit is {MAX_HEADER}")
 
-    def encrypt(self, plaintext: bytes) -> bytes:
-        """A compact JWE: five base64url parts."""
+    def encrypt(self, plaintext: bytes, context: bytes = b"") -> bytes:
+        """A compact JWE: five base64url parts. PolicyError over 32 MiB, and for a context: it has no place for one."""
+        _check_no_context(context)
+        if len(plaintext) > MAX_PLAINTEXT:
+            raise PolicyError(f"{len(plaintext)} bytes are too long for one JWE; the limit is {MAX_PLAINTEXT}")
         content_key = SecretBytes(os.urandom(32))
         wrapped = self._key.encrypt(content_key.reveal(), _OAEP)
         iv = os.urandom(12)
@@ -60,8 +66,9 @@ class JwePrivate(Opaque):
         self._key = rsa.load_sealed(material)
         self._confirmed = False
 
-    def decrypt(self, token: bytes) -> bytes:
-        """The plaintext. DecryptionError, which does not say why."""
+    def decrypt(self, token: bytes, context: bytes = b"") -> bytes:
+        """The plaintext. DecryptionError, which does not say why; PolicyError for a context, as `encrypt`."""
+        _check_no_context(context)
         if not self._confirmed:
             self._confirm()
         plaintext = _decrypt(self, token)
@@ -91,6 +98,14 @@ def key_id_of(token: bytes) -> str | None:
     return kid or None
 
 
+def _check_no_context(context: bytes) -> None:
+    if context != b"":
+        raise PolicyError(
+            "a compact JWE has no place for associated data (RFC 7516 section 7.1)",
+            hint="strongroom create NAME --type x25519 makes a keyset that binds a context",
+        )
+
+
 def _parts(token: bytes) -> tuple[bytes, ...] | None:
     found = _TOKEN.fullmatch(token) if len(token) <= MAX_TOKEN else None
     return None if found is None or len(found[1]) > MAX_HEADER else found.groups()
@@ -99,7 +114,8 @@ def _parts(token: bytes) -> tuple[bytes, ...] | None:
 def _header(encoded: bytes) -> str | None:
     """The kid, "" for none; None where the header is not exactly ours: no other algorithm (RFC 8725 section 3.1)."""
     try:
-        pairs = json.loads(b64decode(encoded.decode("ascii")), object_pairs_hook=list)
+        # as text: json.loads would take bytes for UTF-16 or UTF-32 as well
+        pairs = json.loads(b64decode(encoded.decode("ascii")).decode("utf-8"), object_pairs_hook=list)
     except (FormatError, ValueError, RecursionError):
         return None
     if not isinstance(pairs, list) or not all(isinstance(pair, tuple) for pair in pairs):
@@ -122,9 +138,16 @@ def _decrypt(private: JwePrivate, token: bytes) -> bytes | None:
         return None
     try:
         wrapped, iv, ciphertext, tag = (b64decode(part.decode("ascii")) for part in parts[1:])
-        content_key = private._key.decrypt(wrapped, _OAEP)
-        if len(content_key) != 32:
-            return None
-        return AESGCM(content_key).decrypt(iv, ciphertext + tag, parts[0])
-    except (InvalidTag, ValueError, FormatError, binascii.Error):
+        return AESGCM(_content_key(private._key, wrapped)).decrypt(iv, ciphertext + tag, parts[0])
+    except (InvalidTag, FormatError):
         return None
+
+
+def _content_key(key: RSAPrivateKey, wrapped: bytes) -> bytes:
+    # RFC 7516 section 11.5: a wrapped key that is not one is replaced by chance, so that it fails where a wrong tag
+    # does; an attacker who could tell the two apart would have an oracle for OAEP (Manger)
+    try:
+        content_key = key.decrypt(wrapped, _OAEP)
+    except ValueError:
+        return os.urandom(32)
+    return content_key if len(content_key) == 32 else os.urandom(32)

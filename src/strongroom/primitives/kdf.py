@@ -7,12 +7,13 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from strongroom.errors import PolicyError, UnsupportedError
+from strongroom.errors import FormatError, PolicyError, UnsupportedError
 from strongroom.primitives.secret import SecretBytes
 
 MAX_MEMORY_KIB = 1_048_576
 MAX_ITERATIONS = 10
 MAX_LANES = 16
+MIN_SALT = 8
 
 
 def hkdf_sha256(key: SecretBytes, *, salt: bytes, info: bytes, length: int) -> SecretBytes:
@@ -34,12 +35,30 @@ def check_argon2id(*, memory_kib: int, iterations: int, lanes: int) -> None:
 def argon2id(
     passphrase: SecretBytes, *, salt: bytes, memory_kib: int, iterations: int, lanes: int, length: int = 32
 ) -> SecretBytes:
-    """Argon2id (RFC 9106). Costs are checked first: PolicyError, before any memory is taken."""
+    """Argon2id (RFC 9106). Costs are checked first: PolicyError, before any memory is taken.
+
+    FormatError for a salt below 8 bytes (RFC 9106 section 3.1); UnsupportedError where the memory is not there.
+    """
     check_argon2id(memory_kib=memory_kib, iterations=iterations, lanes=lanes)
+    if len(salt) < MIN_SALT:
+        raise FormatError(f"an Argon2id salt has at least {MIN_SALT} bytes, not {len(salt)}")
     try:
         kdf = Argon2id(salt=salt, length=length, iterations=iterations, lanes=lanes, memory_cost=memory_kib)
     except UnsupportedAlgorithm:
         raise UnsupportedError(
             "the OpenSSL under 'cryptography' has no Argon2id", hint="install cryptography's own wheel"
         ) from None
-    return SecretBytes(kdf.derive(passphrase.reveal()))
+    derived = _derived(kdf, passphrase)
+    if derived is None:
+        raise UnsupportedError(f"Argon2id wants {memory_kib} KiB of memory, which this process cannot have")
+    return derived
+
+
+# Plain bytes of a key live below this line only, in functions that do not raise (STYLE section 6).
+
+
+def _derived(kdf: Argon2id, passphrase: SecretBytes) -> SecretBytes | None:
+    try:
+        return SecretBytes(kdf.derive(passphrase.reveal()))
+    except MemoryError:
+        return None

@@ -19,13 +19,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from strongroom.errors import FormatError, PolicyError
 from strongroom.primitives import hpke, rsa, signing
 from strongroom.primitives.kdf import hkdf_sha256
+from strongroom.primitives.mac import MIN_KEY_LENGTH
 from strongroom.primitives.secret import SecretBytes
 
 SYMMETRIC: Final = ("fernet", "aes256-gcm", "xaes256-gcm", "hmac-sha256")
 RSA_BITS: Final = {"rsa-2048": 2048, "rsa-3072": 3072, "rsa-4096": 4096}
 SECRET: Final = "secret"  # noqa: S105  the name of a key type
 MAX_SECRET: Final = 65_536
-MIN_MAC_KEY: Final = 16
+MIN_MAC_KEY: Final = MIN_KEY_LENGTH
 MAX_MAC_KEY: Final = 128
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | hpke.PrivateKey
@@ -62,7 +63,12 @@ def public_of(kind: str, material: SecretBytes) -> bytes | None:
         return hpke.public_of(kind, material)
     if kind in SYMMETRIC or kind == SECRET:
         return None
-    key = rsa.load_sealed(material) if kind in RSA_BITS else signing.load(kind, material)
+    if kind not in RSA_BITS:
+        key: RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey = signing.load(kind, material)
+    else:
+        key = rsa.load_sealed(material)
+        if key.key_size != RSA_BITS[kind]:
+            raise FormatError(f"the material of a {kind} version has {key.key_size} bits")
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 

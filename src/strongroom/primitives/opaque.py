@@ -16,6 +16,9 @@ class Opaque:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a key and is not pickled or copied")
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds a key and tells no state")
+
     def __copy__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds a key and is not copied")
 

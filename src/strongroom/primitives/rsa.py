@@ -26,6 +26,8 @@ from strongroom.primitives.secret import SecretBytes
 
 EXPONENT: Final = 65537
 SIZES: Final = (2048, 3072, 4096)
+MIN_PUBLIC_BITS: Final = 2048
+MAX_PUBLIC_BITS: Final = 8192
 VALIDATED: Final = b"\x01"
 
 
@@ -36,9 +38,10 @@ def generate(bits: int) -> SecretBytes:
 
 
 def validated(key: object, *, bits: int | None = None) -> SecretBytes:
-    """The material of a private key that `cryptography` loaded with its full validation.
+    """The material of a private key, which is validated in full here, however it was loaded.
 
-    PolicyError where it is not RSA, not of 2048, 3072 or 4096 bits (or not of `bits`), or its exponent is not 65537.
+    PolicyError where it is not RSA, not of 2048, 3072 or 4096 bits (or not of `bits`), or its exponent is not 65537;
+    FormatError where its numbers do not belong together. The size is looked at first: it bounds what the rest costs.
     """
     if not isinstance(key, RSAPrivateKey):
         raise PolicyError("the key is not an RSA private key")
@@ -48,7 +51,12 @@ def validated(key: object, *, bits: int | None = None) -> SecretBytes:
         raise PolicyError(f"the RSA key has {size} bits, not {bits}", hint=f"strongroom import NAME --type rsa-{size}")
     if exponent != EXPONENT:
         raise PolicyError(f"the RSA key has the exponent {exponent}, not {EXPONENT}")
-    return _material(key)
+    sound = _validated(key)
+    if sound is None:
+        raise FormatError(
+            f"the numbers of the RSA key of {size} bits do not belong together", hint="openssl pkey -check -in FILE"
+        )
+    return _material(sound)
 
 
 def load_sealed(material: SecretBytes) -> RSAPrivateKey:
@@ -68,13 +76,22 @@ def public_der(key: RSAPrivateKey) -> bytes:
 
 
 def load_public(der: bytes) -> RSAPublicKey:
-    """The public key of SubjectPublicKeyInfo DER. FormatError for anything else."""
+    """The public key of SubjectPublicKeyInfo DER. FormatError for anything else.
+
+    PolicyError below 2048 bits (SP 800-131A), above 8192 (what it costs), or where the exponent is not 65537.
+    """
     try:
         key = load_der_public_key(der)
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, RSAPublicKey):
         raise FormatError(f"{len(der)} bytes are not an RSA public key in DER")
+    exponent = key.public_numbers().e
+    if not MIN_PUBLIC_BITS <= key.key_size <= MAX_PUBLIC_BITS or exponent != EXPONENT:
+        raise PolicyError(
+            f"an RSA public key of {key.key_size} bits with exponent {exponent} is not taken:"
+            f" {MIN_PUBLIC_BITS} to {MAX_PUBLIC_BITS} bits, exponent {EXPONENT}"
+        )
     return key
 
 
@@ -107,6 +124,13 @@ def _check_size(bits: int) -> None:
 
 def _material(key: RSAPrivateKey) -> SecretBytes:
     return SecretBytes(VALIDATED + key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def _validated(key: RSAPrivateKey) -> RSAPrivateKey | None:
+    try:
+        return key.private_numbers().private_key()  # p·q = n, then OpenSSL's RSA_check_key: primes, d, CRT parameters
+    except (ValueError, UnsupportedAlgorithm):
+        return None
 
 
 def _load(material: SecretBytes) -> RSAPrivateKey | None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
-from strongroom.errors import FormatError, IntegrityError, SignatureError
+from strongroom.errors import FormatError, IntegrityError, PolicyError, SignatureError
 from strongroom.primitives import rsa
 from strongroom.primitives.opaque import Opaque
 from strongroom.primitives.secret import SecretBytes
@@ -151,8 +151,12 @@ class RsaPssPublic(Opaque):
 
 
 def load(kind: str, material: SecretBytes) -> Ed25519PrivateKey | EllipticCurvePrivateKey:
-    """The private key of an `ed25519` or `ecdsa-p256` version. FormatError."""
-    return load_ed25519(material) if kind == "ed25519" else load_p256(material)
+    """The private key of an `ed25519` or `ecdsa-p256` version. FormatError; PolicyError for another type."""
+    if kind == "ed25519":
+        return load_ed25519(material)
+    if kind == "ecdsa-p256":
+        return load_p256(material)
+    raise PolicyError(f"{kind!r} is not a type of signing keys")
 
 
 def load_ed25519(material: SecretBytes) -> Ed25519PrivateKey:

@@ -27,6 +27,7 @@ OVERHEAD: Final = SALT_LENGTH + COMMITMENT_LENGTH + 16
 """Bytes that an envelope is longer than what it holds."""
 
 _NONCE: Final = bytes(12)
+_SHA256: Final = SHA256()
 _STEP: Final = 64
 
 
@@ -63,14 +64,14 @@ def unpad64(padded: bytes) -> bytes:
 
 
 def _wrap(key: SecretBytes, material: SecretBytes, context: bytes, salt: bytes) -> bytes:
-    derived = HKDF(SHA256(), 64, salt, context).derive(key.reveal())
+    derived = HKDF(_SHA256, 64, salt, context).derive(key.reveal())
     return salt + derived[32:] + AESGCM(derived[:32]).encrypt(_NONCE, material.reveal(), context)
 
 
 def _unwrap(key: SecretBytes, sealed: bytes, context: bytes) -> SecretBytes | None:
     if len(sealed) < OVERHEAD:
         return None
-    derived = HKDF(SHA256(), 64, sealed[:32], context).derive(key.reveal())
+    derived = HKDF(_SHA256, 64, sealed[:32], context).derive(key.reveal())
     # before a byte is decrypted: AES-GCM alone would open under a second key that an attacker prepared
     if not hmac.compare_digest(derived[32:], sealed[32:64]):
         return None
