@@ -7,13 +7,21 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from tests.openpgp.contract import PLAINTEXT, EngineContract
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.errors import EngineMissingError, IdentityError, PassphraseError, RecipientError, SettingsError
+from strongroom.errors import (
+    AgentError,
+    EngineMissingError,
+    IdentityError,
+    PassphraseError,
+    RecipientError,
+    SettingsError,
+)
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.openpgp.gnupg import GnuPG
@@ -97,9 +105,9 @@ def test_an_identity_with_a_passphrase_needs_the_right_one(alice: GpgHome) -> No
     engine = GnuPG.from_identity(secret, SecretBytes(b"correct horse"), environ={})
     assert engine.decrypt(sealed).plaintext.reveal() == PLAINTEXT
     # the agent kept nothing: without the passphrase the same home opens nothing
-    engine._passphrase = None
-    with pytest.raises(PassphraseError, match="none was given"):
-        engine.decrypt(sealed)
+    assert engine._identity_home is not None
+    with pytest.raises(AgentError, match="pinentry cannot ask"):
+        GnuPG(home=engine._identity_home.path, terminal="", environ={}).decrypt(sealed)
     engine.close()
 
 
@@ -196,8 +204,6 @@ def test_a_forked_child_leaves_the_parents_home_and_makes_its_own(alice: GpgHome
 
 
 def test_threads_share_an_engine(gpg_homes: GpgHomes, alice: GpgHome) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     engine = GnuPG.from_identity(SecretBytes(alice.export_secret()), environ={})
     mine = engine.certificate(alice.fingerprint)
 

@@ -8,10 +8,10 @@ import os
 import shutil
 import signal
 import socket
-import struct
+import stat
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,9 @@ class PrivateHome:
     neither removes nor should use it (`mine`). What a killed process left is removed by the next one that makes a home.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.path = _new_directory(environ)
+    def __init__(self, bases: Iterable[str]) -> None:
+        """In the first of the `bases` (see `places`) that will do; StoreError if none does."""
+        self.path = _new_directory(bases)
         self._pid = os.getpid()
         self._finalizer = weakref.finalize(self, _leave, self.path, self._pid, _own(self.path))
         conf = os.open(self.path / "gpg-agent.conf", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -84,13 +85,13 @@ def agent_answers(socket_path: Path) -> bool:
         return False
 
 
-def _bases(environ: Mapping[str, str]) -> Iterator[str]:
+def places(environ: Mapping[str, str]) -> tuple[str, ...]:
     """Where a home may lie: in memory first, because identities are written into it."""
-    yield from (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm", environ.get("TMPDIR", ""), "/tmp")  # noqa: S108  mkdtemp makes it 0700 and new
+    return (environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm", environ.get("TMPDIR", ""), "/tmp")  # noqa: S108  mkdtemp makes it 0700 and new
 
 
-def _new_directory(environ: Mapping[str, str]) -> Path:
-    for base in _bases(environ):
+def _new_directory(bases: Iterable[str]) -> Path:
+    for base in bases:
         if base.startswith("/") and len(os.fsencode(base)) <= _MAX_BASE:
             with contextlib.suppress(OSError):
                 made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
@@ -111,7 +112,8 @@ def _sweep(base: Path) -> None:
     """Remove homes of ours whose process was killed: an identity may lie in them, and its agent may still run."""
     for home in base.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if home.lstat().st_uid != os.getuid():
+            found = home.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
                 continue
             lock = os.open(home / _LOCK, os.O_RDONLY | os.O_NOFOLLOW)
             try:
@@ -133,19 +135,31 @@ def _remove(home: Path) -> None:
 
 
 def _end_agent(socket_path: Path) -> None:
-    """Ask the agent of this home to go; one that does not answer is killed, known by its end of the socket."""
+    """Ask the agent of this home to go; one that does not answer is killed."""
     try:
         with _connected(socket_path) as agent:
-            try:
-                agent.recv(1024)  # its greeting
-                agent.sendall(b"KILLAGENT\n")
-                while agent.recv(1024):
-                    pass
-            except TimeoutError:
-                credentials = agent.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-                os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
-    except (OSError, AttributeError):
-        return  # there is none, or (no SO_PEERCRED here) it notices that its home is gone
+            agent.recv(1024)  # its greeting
+            agent.sendall(b"KILLAGENT\n")
+            while agent.recv(1024):
+                pass
+    except TimeoutError:
+        for pid in _agents_of(socket_path.parent):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return  # there is none
+
+
+def _agents_of(home: Path) -> Iterator[int]:
+    """Process ids of the agents that were started for this home; nothing where the system has no /proc.
+
+    The socket's peer credentials would name the process that opened it, which the daemon has outlived.
+    """
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if words[0].rpartition(b"/")[2] == b"gpg-agent" and os.fsencode(home) in words:
+                yield int(entry.name)
 
 
 @contextlib.contextmanager
