@@ -208,3 +208,18 @@ class TestWhatIsRefusedUnseen:
         with pytest.raises(FormatError) as caught:
             decode_header(respelled(lambda v: v.update({"\x1b[2J": 1})))
         assert "\x1b" not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("change", "said", "hint"),
+        [
+            (lambda raw: raw.replace(b"\n", b"\r\n"), "CRLF", ".gitattributes"),
+            (lambda raw: raw.replace(b"{\n", b"{\n<<<<<<< ours\n", 1), "conflict markers at line 2", "git checkout"),
+            (lambda raw: raw.replace(b"strongroom/1 store", b"strongroom/1 record"), "a record", ""),
+            (lambda raw: raw.replace(b'"revision": 1', b'"revision":  1'), "from line 5", "git checkout"),
+            (lambda raw: b"", "empty", "git checkout"),
+        ],
+    )
+    def test_what_git_and_editors_do_is_named(self, change: Callable[[bytes], bytes], said: str, hint: str) -> None:
+        with pytest.raises(FormatError, match=said) as caught:
+            decode_header(change(encode_header(full(), ROOT)))
+        assert hint in caught.value.hint

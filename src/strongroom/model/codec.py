@@ -113,11 +113,11 @@ def decode(raw: bytes, *, name: KeysetName) -> Record:
         wire = _DECODER.decode(raw)
         spelled = _spell(wire)
     except (msgspec.MsgspecError, ValueError, RecursionError) as trouble:
-        raise diagnose(raw, name=name, reads=FORMAT, trouble=str(trouble)) from None
+        raise diagnose(raw, what=f"the record of {name!r}", kind="record", reads=FORMAT, trouble=str(trouble)) from None
     # Two spellings of one record would be two byte strings under one MAC's meaning; repeated JSON keys, of which
     # parsers choose the first or the last, end here too.
     if spelled != raw:
-        raise diagnose(raw, name=name, reads=FORMAT, canonical=spelled)
+        raise diagnose(raw, what=f"the record of {name!r}", kind="record", reads=FORMAT, canonical=spelled)
     if wire.name != name:
         raise FormatError(
             f"the record in the place of {name!r} says that it is {wire.name[:200]!r}",

@@ -1,24 +1,23 @@
-"""What a file that is no record looks like, told to the person who has to mend it. It only ever makes an error."""
+"""What a file of a store that cannot be read looks like, told to who has to mend it. It only ever makes an error."""
 
 from __future__ import annotations
 
 import re
 
 from strongroom.errors import FormatError, NewerFormatError
-from strongroom.model.names import KeysetName
 
 _CONFLICT = re.compile(rb"^(?:<{7}|\|{7}|={7}|>{7})(?: .*)?\r?$", re.MULTILINE)
 # "format" is the first field of every file of a store, in this and in every later format (docs/format.md).
 _FORMAT = re.compile(rb'\s*\{\s*"format"\s*:\s*"strongroom/([1-9][0-9]{0,8}) ([a-z]{1,20})"')
 
 
-def diagnose(raw: bytes, *, name: KeysetName, reads: int, trouble: str = "", canonical: bytes = b"") -> FormatError:
-    """The error for bytes that are not a canonical record of format `reads` or older.
+def diagnose(raw: bytes, *, what: str, kind: str, reads: int, trouble: str = "", canonical: bytes = b"") -> FormatError:
+    """The error for bytes that are not canonical and of format `reads` or older.
 
-    `trouble` is what the parser said of them, `canonical` how the record that they mean is spelled, where they mean
-    one. What git, editors and newer versions do to files is named as such, with the command that mends it.
+    `what` names the file in the message, `kind` is the last word of its format ("record", "store"). `trouble` is what
+    the parser said of the bytes, `canonical` how that which they mean is spelled, where they mean something. What git,
+    editors and newer versions do to files is named as such, with the command that mends it.
     """
-    what = f"the record of {name!r}"
     conflict = _CONFLICT.search(raw)
     if conflict is not None:
         line = raw.count(b"\n", 0, conflict.start()) + 1
@@ -36,7 +35,7 @@ def diagnose(raw: bytes, *, name: KeysetName, reads: int, trouble: str = "", can
             hint="git changed them: the store's .gitattributes must say '* -text', then 'git checkout FILE'",
         )
     found = _FORMAT.match(raw)
-    if found is not None and found[2] != b"record":
+    if found is not None and found[2] != kind.encode():
         return FormatError(f"in the place of {what} stands a {found[2].decode('ascii')}")
     if found is not None and int(found[1]) > reads:
         return NewerFormatError(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from strongroom._encoding import b64decode, b64encode, format_duration, format_time, parse_duration, parse_time
-from strongroom.errors import ForeignStoreError, FormatError, InvalidNameError, NewerFormatError, SettingsError
+from strongroom.errors import ForeignStoreError, FormatError, InvalidNameError, SettingsError
+from strongroom.model.diagnosis import diagnose
 from strongroom.model.names import Revision, RootId, StoreId, parse_name
 from strongroom.sealing.header import AnySlot, Header, Pending, Recipient, SealedRoot
 from strongroom.sealing.hpke import HpkeSlot
@@ -23,12 +24,12 @@ from strongroom.sealing.root import MAC_LENGTH, Root
 from strongroom.sealing.rsa import RsaSlot
 from strongroom.sealing.slots import DevelopmentSlot, OpenPgpSlot
 
-FORMAT: Final = "strongroom/1 store"
+FORMAT: Final = 1
+_FORMAT_LINE: Final[Literal["strongroom/1 store"]] = "strongroom/1 store"
 MAX_HEADER: Final = 8 * 1024 * 1024
 
 _TAIL = re.compile(rb'  "mac": "([A-Za-z0-9_-]{43})"\n}\n')
 _TAIL_LENGTH: Final = 57
-_NEWER = re.compile(rb'\s*{\s*"format"\s*:\s*"strongroom/([1-9][0-9]{0,8}) store"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,28 +76,17 @@ def decode_header(raw: bytes) -> UnverifiedHeader:
     """The header that these bytes spell. FormatError, NewerFormatError; PolicyError for costs beyond the caps."""
     if len(raw) > MAX_HEADER:
         raise FormatError(f"the header has {len(raw)} bytes; the limit is {MAX_HEADER}")
-    newer = _NEWER.match(raw)
-    if newer is not None and int(newer[1]) > 1:
-        raise NewerFormatError(
-            f"the store has format {int(newer[1])}; this Strongroom reads format 1",
-            hint="pip install --upgrade strongroom",
-        )
-    problem: str
     try:
         parsed = msgspec.json.decode(raw, type=_Store)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as found:
-        problem = str(found)[:200]
-    else:
-        return _checked(parsed, raw)
-    raise FormatError(f"the header is not one: {problem!r}", hint="git log -p store.json shows who changed it")
+        spelled = _text(parsed)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as trouble:
+        raise diagnose(raw, what="the header", kind="store", reads=FORMAT, trouble=str(trouble)) from None
+    if spelled != raw:
+        raise diagnose(raw, what="the header", kind="store", reads=FORMAT, canonical=spelled)
+    return _checked(parsed, raw)
 
 
 def _checked(parsed: _Store, raw: bytes) -> UnverifiedHeader:
-    if _text(parsed) != raw:
-        raise FormatError(
-            "the header is not in its one spelling: edited by hand, merged, or with other line ends",
-            hint="git log -p store.json shows who changed it",
-        )
     tail = _TAIL.fullmatch(raw[-_TAIL_LENGTH:])
     if tail is None:
         raise FormatError(f"the header's MAC does not have {MAC_LENGTH} bytes")
@@ -169,7 +159,7 @@ class _Pending(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    format: str
+    format: Literal["strongroom/1 store"]
     store: str
     created: str
     revision: int
@@ -184,7 +174,7 @@ class _Store(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _written(header: Header, mac: bytes) -> _Store:
     return _Store(
-        format=FORMAT,
+        format=_FORMAT_LINE,
         store=b64encode(header.store),
         created=format_time(header.created),
         revision=header.revision,
@@ -242,8 +232,6 @@ def _written_slot(slot: AnySlot) -> _OpenPgp | _Passphrase | _Rsa | _Hpke | _Dev
 
 
 def _read(parsed: _Store) -> Header:
-    if parsed.format != FORMAT:
-        raise FormatError(f"the header's format is {parsed.format[:80]!r}, not {FORMAT!r}")
     return Header(
         store=StoreId(b64decode(parsed.store)),
         created=parse_time(parsed.created),
