@@ -144,7 +144,9 @@ def identity_from_text(text: str, *, source: str = "STRONGROOM_IDENTITY", ask: A
     """The identity in the value of a variable."""
     if len(text) > MAX_PRIVATE_FILE:
         raise IdentityError(f"{source} has more than {MAX_PRIVATE_FILE} characters")
-    return parse_identity(SecretBytes(text.encode("utf-8", "surrogatepass")), source=source, ask=ask)
+    content = SecretBytes(text.encode("utf-8", "surrogatepass"))
+    del text  # this frame may be shown when the parser fails
+    return parse_identity(content, source=source, ask=ask)
 
 
 def parse_identity(content: SecretBytes, *, source: str, ask: Ask | None = None) -> Identity:

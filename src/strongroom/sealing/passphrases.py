@@ -46,7 +46,9 @@ def check_strength(passphrase: SecretBytes) -> None:
 
 def passphrase_from_text(text: str) -> SecretBytes:
     """The passphrase of a prompt or a variable. One line feed at its end is dropped. PassphraseError otherwise."""
-    return _normal(SecretBytes(text.encode("utf-8", "surrogatepass")))
+    given = SecretBytes(text.encode("utf-8", "surrogatepass"))
+    del text  # this frame may be shown when it is refused
+    return _normal(given)
 
 
 def passphrase_from_file(path: Path) -> SecretBytes:
