@@ -15,11 +15,11 @@ import pytest
 from tests.support.gpg import GpgHome
 
 from strongroom.errors import StoreError
-from strongroom.openpgp.homes import MAX_SOCKET_PATH, PrivateHome, agent_answers, places
+from strongroom.openpgp.homes import MAX_SOCKET_PATH, PrivateHome, agent_answers
 
 
 def test_a_home_is_ours_alone_and_short_enough_for_sockets() -> None:
-    home = PrivateHome(places({}))
+    home = PrivateHome({})
     try:
         assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
         assert len(os.fsencode(home.path / "S.gpg-agent.browser")) <= MAX_SOCKET_PATH
@@ -37,7 +37,7 @@ def test_where_it_lies(tmp_path: Path) -> None:
     wanted = {"XDG_RUNTIME_DIR": str(runtime)}
     too_long = {"XDG_RUNTIME_DIR": str(tmp_path / ("x" * 100))}
     for environ, inside in ((wanted, len(str(runtime)) < 60), (too_long, False), ({"XDG_RUNTIME_DIR": "rel"}, False)):
-        home = PrivateHome(places(environ))
+        home = PrivateHome(environ)
         try:
             assert (home.path.parent == runtime) is inside
         finally:
@@ -45,14 +45,14 @@ def test_where_it_lies(tmp_path: Path) -> None:
 
 
 def test_it_goes_with_its_last_holder() -> None:
-    home = PrivateHome(places({}))
+    home = PrivateHome({})
     path = home.path
     del home
     assert not path.exists()
 
 
 def test_its_agent_ends_with_it(alice: GpgHome) -> None:
-    home = PrivateHome(places({}))
+    home = PrivateHome({})
     there = GpgHome(home.path)
     there.import_keys(alice.export_secret())
     agent = there.agent_pid()
@@ -70,7 +70,7 @@ def test_its_agent_ends_with_it(alice: GpgHome) -> None:
 LEAVE = """
 import os, signal, sys
 from strongroom.openpgp.homes import PrivateHome
-home = PrivateHome([sys.argv[1]])
+home = PrivateHome({}, bases=[sys.argv[1]])
 print(home.path, flush=True)
 if sys.argv[2] == "killed": os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[2] == "waits": sys.stdin.read()
@@ -103,7 +103,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_no_living_ones(ba
         assert living.stdout is not None
         alive = Path(living.stdout.readline().strip())
         assert not left.exists()  # the living one swept when it began
-        home = PrivateHome([str(base)])
+        home = PrivateHome({}, bases=[str(base)])
         assert alive.is_dir()
         home.close()
         living.communicate("")
@@ -115,11 +115,11 @@ def test_a_strangers_directory_is_not_swept(base: Path) -> None:
         (base / name).mkdir()
     (base / "strongroom-link").symlink_to(base / "other")
     (base / "other" / "owned").write_text("")
-    PrivateHome([str(base)]).close()
+    PrivateHome({}, bases=[str(base)]).close()
     assert sorted(entry.name for entry in base.iterdir()) == ["other", "strongroom-link", "strongroom-stranger"]
     assert (base / "other" / "owned").exists()
 
 
 def test_no_place_at_all_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no temporary directory"):
-        PrivateHome(["/nonexistent", "relative", "", str(tmp_path / ("x" * 100))])
+        PrivateHome({}, bases=["/nonexistent", "relative", "", str(tmp_path / ("x" * 100))])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -93,6 +95,7 @@ def test_only_a_persons_pinentry_learns_where_the_person_is(tmp_path: Path) -> N
     assert alone["PATH"].endswith(":/opt/g")
     asked = environment(Path("/opt/g/gpg"), tmp_path, environ, terminal="/dev/pts/3")
     assert set(asked) == {*alone, "DISPLAY", "GPG_TTY"}
+    assert asked["GPG_TTY"] == "/dev/pts/3"
 
 
 def test_where_the_users_keys_are() -> None:
@@ -213,3 +216,27 @@ def test_nothing_that_passes_through_shows_in_a_traceback(tmp_path: Path) -> Non
     else:
         pytest.fail("it was started")
     assert "CANARY" not in repr(run(tmp_path, "print('CANARY')"))
+
+
+def test_an_interrupt_ends_gpg_too(tmp_path: Path) -> None:
+    """Ctrl-C reaches us alone: gpg has a process group of its own."""
+    stubborn = program(
+        tmp_path,
+        f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)\n",
+    )
+    ours = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from strongroom.openpgp import process\n"
+        "process.run(Path(sys.argv[1]), [], env={}, limit=1, timeout=None)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", ours, str(stubborn)], stderr=subprocess.PIPE) as running:
+        written = tmp_path / "pid"
+        for _ in range(200):
+            if written.exists() and written.read_text():
+                break
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in said
+    assert not Path(f"/proc/{written.read_text()}").exists()

@@ -24,7 +24,7 @@ from strongroom.errors import (
 )
 from strongroom.openpgp import colons, failures, packets, process, surroundings
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
-from strongroom.openpgp.homes import MAX_SOCKET_PATH, Home, PrivateHome, UsersHome, agent_answers, places
+from strongroom.openpgp.homes import MAX_SOCKET_PATH, Home, PrivateHome, UsersHome, agent_answers
 from strongroom.openpgp.naming import as_gpg_reads_it
 from strongroom.openpgp.process import Finished
 from strongroom.openpgp.status import Status
@@ -205,7 +205,7 @@ class GnuPG:
         _check_uid(uid)
         expires = "never" if expires_s is None else f"seconds={expires_s}"
         secret = passphrase or SecretBytes(b"")
-        home = PrivateHome(places(self._environ))
+        home = PrivateHome(self._environ)
         try:
             made = self._run(
                 home, ["--quick-generate-key", "--", uid, "ed25519", "cert,sign", expires], passphrase=secret
@@ -281,7 +281,7 @@ class GnuPG:
             return UsersHome(self._users_home)
         home = self._identity_home
         if home is None or not home.mine:
-            home = PrivateHome(places(self._environ))
+            home = PrivateHome(self._environ)
             done = self._run(home, ["--import"], stdin=self._identity)
             if not any(int(line.word(0) or "0") & 16 for line in Status.parse(done.status).of("IMPORT_OK")):
                 home.close()
@@ -291,7 +291,7 @@ class GnuPG:
 
     def _imported(self, keys: bytes) -> PrivateHome:
         """A new private home with these public keys and nothing else."""
-        home = PrivateHome(places(self._environ))
+        home = PrivateHome(self._environ)
         done = self._run(home, ["--no-autostart", "--import"], stdin=SecretBytes(keys))
         if done.ended != "itself":
             raise OpenPGPError("gpg did not take the public keys")

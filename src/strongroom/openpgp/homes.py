@@ -51,9 +51,9 @@ class PrivateHome:
     neither removes nor should use it (`mine`). What a killed process left is removed by the next one that makes a home.
     """
 
-    def __init__(self, bases: Iterable[str]) -> None:
-        """In the first of the `bases` (see `places`) that will do; StoreError if none does."""
-        self.path = _new_directory(bases)
+    def __init__(self, environ: Mapping[str, str], *, bases: Iterable[str] | None = None) -> None:
+        """In the first of the `bases` that will do, which are those of `places`; StoreError if none does."""
+        self.path = _new_directory(places(environ) if bases is None else bases)
         self._pid = os.getpid()
         self._finalizer = weakref.finalize(self, _leave, self.path, self._pid, _own(self.path))
         conf = os.open(self.path / "gpg-agent.conf", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -16,7 +16,6 @@ SAFE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _FOR_A_PERSON = (
     "DBUS_SESSION_BUS_ADDRESS",
     "DISPLAY",
-    "GPG_TTY",
     "PINENTRY_USER_DATA",
     "TERM",
     "WAYLAND_DISPLAY",
@@ -75,8 +74,8 @@ def environment(program: Path, home: Path, environ: Mapping[str, str], *, termin
         "GNUPGHOME": str(home),
     }
     if terminal is not None:
-        made["GPG_TTY"] = terminal
         made |= {name: environ[name] for name in _FOR_A_PERSON if environ.get(name)}
+        made["GPG_TTY"] = terminal  # the real one: a shell's start files often leave "not a tty" there
     return made
 
 
