@@ -193,6 +193,13 @@ class TestAddingAnAdmin:
         shown = alice.run("--show-keys", "--with-colons", stdin=(repo.data / "pubring.gpg").read_bytes()).stdout
         assert bob.fingerprint.encode() in shown
 
+    def test_where_both_keyrings_stand_a_key_in_either_counts(
+        self, repo: Repository, alice: GpgHome, bob: GpgHome
+    ) -> None:
+        (repo.data / "pubring.gpg").write_bytes(bob.export())
+        (repo.data / layout.ADMINS).write_bytes(b"alice@example.org\nbob@example.org\n")
+        assert [key.fingerprint for key in repo.admin_certificates()] == [alice.fingerprint, bob.fingerprint]
+
     def test_where_both_keyrings_stand_both_get_the_key(
         self, repo: Repository, alice: GpgHome, bob: GpgHome, bob_key: Certificate
     ) -> None:

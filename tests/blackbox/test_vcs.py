@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -136,11 +137,23 @@ def test_variables_that_turn_git_elsewhere_stay_outside(root: Path, tmp_path: Pa
 def test_git_that_hangs_is_ended(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bin").mkdir()
     slow = tmp_path / "bin" / "git"
-    slow.write_text("#!/bin/sh\nsleep 60 & wait\n", "utf-8")
+    slow.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/child\nwait\n", "utf-8")
     slow.chmod(0o755)
-    monkeypatch.setattr(vcs, "TIME_LIMIT", 0.3)
+    monkeypatch.setattr(vcs, "TIME_LIMIT", 1.0)
     with pytest.raises(GitError, match="did not end within"):
         _git(root, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}").tracks("f")
+    child = int((tmp_path / "child").read_text("utf-8"))
+    deadline = time.monotonic() + 10
+    while _is_running(child):
+        assert time.monotonic() < deadline, "what git started outlives it"
+        time.sleep(0.01)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def test_what_git_ignores(root: Path) -> None:
