@@ -10,10 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from strongroom._encoding import encode_fields
 from strongroom.errors import ForeignStoreError, FormatError, IntegrityError, NewerFormatError
 from strongroom.model.names import KeyId, RootId, parse_name
 from strongroom.model.types import KeyType, Purpose
+from strongroom.primitives.kdf import hkdf_sha256
 from strongroom.primitives.secret import SecretBytes
+from strongroom.primitives.wrapping import pad64, wrap
 from strongroom.sealing.root import Root, RootRef, matching
 from tests.sealing.builders import FOREIGN, FORGED, KEY, MATERIAL, NEXT, PLACE, ROOT, STORE, flipped, same
 
@@ -96,6 +99,18 @@ class TestAVersion:
         sealed = ROOT.seal(MATERIAL, **PLACE)
         with pytest.raises(IntegrityError):
             other.open(sealed, **PLACE)
+
+    @pytest.mark.parametrize("kind", list(KeyType))
+    @pytest.mark.parametrize("purpose", list(Purpose))
+    def test_the_context_is_the_five_names_behind_their_lengths(self, kind: KeyType, purpose: Purpose) -> None:
+        context = encode_fields(
+            b"strongroom/1 version", STORE, ROOT.id, b"a/b", b"\0\0\0\7", kind.value.encode(), purpose.value.encode()
+        )
+        key = hkdf_sha256(SecretBytes(KEY), salt=STORE, info=b"strongroom/1 wrap 1", length=32)
+        stored = SecretBytes(pad64(MATERIAL.reveal())) if kind is KeyType.SECRET else MATERIAL
+        sealed = wrap(key, stored, context=context)
+        opened = ROOT.open(sealed, name=parse_name("a/b"), key_id=KeyId(7), type=kind, purpose=purpose)
+        assert opened == MATERIAL
 
     def test_no_bit_of_it_may_change(self) -> None:
         sealed = ROOT.seal(MATERIAL, **PLACE)
