@@ -10,7 +10,7 @@ from pathlib import Path
 from strongroom.blackbox import keybox, layout
 from strongroom.errors import OpenPGPError, StoreError
 from strongroom.openpgp.engine import Certificate
-from strongroom.openpgp.homes import PrivateHome, places
+from strongroom.openpgp.homes import PrivateHome
 from strongroom.openpgp.process import run
 from strongroom.openpgp.surroundings import environment, find_program
 from strongroom.primitives.secret import SecretBytes
@@ -34,7 +34,7 @@ def with_certificate(rings: Mapping[str, bytes], certificate: Certificate, *, en
     made: dict[str, bytes] = {}
     trust = b""
     for name, raw in (rings or {layout.KEYBOX: b""}).items():
-        with closing(PrivateHome(places(environ))) as home:
+        with closing(PrivateHome(environ)) as home:
             boxed = not raw or keybox.is_keybox(raw)
             if boxed and raw:
                 _keep(home.path / layout.KEYBOX, raw)
