@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.errors import ConflictError, ExistsError, FormatError, NotFoundError
 from strongroom.model.codec import MAX_RECORD, decode
-from strongroom.model.names import KeysetName, Revision
+from strongroom.model.names import ID_SIZE, KeysetName, Revision, StoreId
+from strongroom.primitives.hpke import public_of
+from strongroom.sealing.header import Header
+from strongroom.sealing.header_codec import encode_header
+from strongroom.sealing.hpke import HpkeSlot, generate_private
+from strongroom.sealing.root import Root
 from strongroom.stores.base import WAIT, Oddity, Store
 from strongroom.stores.locking import ThreadLock
+from strongroom.stores.sealed import SealedStore
+from strongroom.stores.seen import NoWitness
 
 
 class MemoryStore:
@@ -128,3 +137,15 @@ class MemoryStore:
 
 def _conforms(store: MemoryStore) -> Store:
     return store
+
+
+def memory_store(*, clock: Clock = SYSTEM_CLOCK) -> SealedStore:
+    """A new store in memory under a root of its own, which nobody else can open and which is gone with the process."""
+    root = Root.generate(StoreId(os.urandom(ID_SIZE)))
+    # a header has at least one slot: this one is sealed to a key that is thrown away here
+    key = public_of("x25519", generate_private("x25519"))
+    slot = HpkeSlot.create(root, key, suite="x25519", label="nobody")
+    header = Header.create(root, slots=(slot,), now=clock.now(), propagation=0)
+    store = MemoryStore()
+    store.write_header(encode_header(header, root), replaces=None)
+    return SealedStore(store, root, header, witness=NoWitness("a store in memory has no past to go back to"))

@@ -1,0 +1,133 @@
+"""Which store is ours: what a pin or a witness says about a root that opens. Anyone can seal one of his own to us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from strongroom._encoding import b64decode, b64encode
+from strongroom.errors import ForeignStoreError, FormatError, SettingsError, StoreError
+from strongroom.model.names import ID_SIZE, RootId, StoreId
+from strongroom.sealing.header import Header, lineage
+from strongroom.sealing.root import Root
+from strongroom.stores.seen import Witness
+
+_HINT = "if it is the right store: 'strongroom pin' prints its pin where it is known; set it as STRONGROOM_PIN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """Store id and root id, written down outside the repository as `STORE:ROOT`, both base64url."""
+
+    store: StoreId
+    root: RootId
+
+    def __str__(self) -> str:
+        return f"{b64encode(self.store)}:{b64encode(self.root)}"
+
+    @classmethod
+    def of(cls, root: Root) -> Self:
+        """The pin of a store at this root."""
+        return cls(store=root.store, root=root.id)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The inverse of str(); white space around it is let go. SettingsError for anything else."""
+        store, _, root = text.strip().partition(":")
+        try:
+            ids = b64decode(store), b64decode(root)
+        except FormatError:
+            ids = b"", b""
+        if {len(each) for each in ids} != {ID_SIZE}:
+            raise SettingsError(
+                f"{text[:80]!r} is not a pin", hint="'strongroom pin' prints it: 22 characters, a colon, 22 characters"
+            )
+        return cls(store=StoreId(ids[0]), root=RootId(ids[1]))
+
+    def check(self, header: Header, root: Root) -> bool:
+        """Whether the pin names this very root; False where it names an older one that vouches for it.
+
+        ForeignStoreError for another store, or for a root that no link leads to.
+        """
+        if self.store != header.store:
+            raise ForeignStoreError(
+                f"the pin names store {b64encode(self.store)}, and store {b64encode(header.store)} is here", hint=_HINT
+            )
+        if self.root == root.id:
+            return True
+        if not any(older.id == self.root for older in lineage(header, root)):
+            raise ForeignStoreError(
+                f"the pin names root {b64encode(self.root)}, and root {root.number} here, {b64encode(root.id)},"
+                " does not follow from it",
+                hint=_HINT,
+            )
+        return False
+
+
+def check_origin(
+    header: Header, root: Root, *, pin: str | None, witness: Witness, strict: bool = False
+) -> tuple[str, ...]:
+    """Make sure that an opened store is ours, and have the witness learn its root.
+
+    A pin decides alone; else the witness does; with neither, the first opening is trusted, which the notices that are
+    returned say loudly, and which `strict` refuses. Raises ForeignStoreError; SettingsError for a pin that is none.
+    """
+    notices: list[str] = []
+    try:
+        known: Mapping[RootId, int] = witness.roots()
+    except FormatError as damage:
+        # opening goes on, so that 'witness accept' can be reached; nothing is protected until then (SealedStore)
+        notices.append(f"{damage}; until that is done nothing can be protected or written")
+        return (*notices, *_trusted(header, root, pin=pin, strict=strict, why="its witness is damaged"))
+    if pin is not None:
+        notices += _pinned(header, root, pin)
+    elif witness.absence:
+        notices += _trusted(header, root, pin=None, strict=strict, why=f"there is no witness ({witness.absence})")
+    elif known:
+        _check_known(header, root, known)
+    else:
+        _check_others(header, witness)
+        notices += _trusted(header, root, pin=None, strict=strict, why="it was never opened in this place")
+    if root.id not in known:
+        try:
+            witness.learn_root(root)
+        except StoreError as trouble:
+            notices.append(f"this root was not remembered: {trouble}")
+    return tuple(notices)
+
+
+def _pinned(header: Header, root: Root, pin: str) -> tuple[str, ...]:
+    if Pin.parse(pin).check(header, root):
+        return ()
+    return (f"the store is at root {root.number}, and the pin names an older one; the new pin is {Pin.of(root)}",)
+
+
+def _trusted(header: Header, root: Root, *, pin: str | None, strict: bool, why: str) -> tuple[str, ...]:
+    if pin is not None:
+        return _pinned(header, root, pin)
+    here = f"store {b64encode(header.store)} with root {root.number}"
+    if strict:
+        raise ForeignStoreError(
+            f"nothing tells whether {here} is ours: {why}, there is no pin, and STRICT is set", hint=_HINT
+        )
+    compare = f"compare {Pin.of(root)} with what 'strongroom pin' prints elsewhere"
+    return (f"{here} is trusted as it is: {why}, and there is no pin; {compare}",)
+
+
+def _check_known(header: Header, root: Root, known: Mapping[RootId, int]) -> None:
+    if root.id in known or any(older.id in known for older in lineage(header, root)):
+        return
+    raise ForeignStoreError(
+        f"root {root.number} of store {b64encode(header.store)} is not one that was seen here,"
+        f" and does not follow from root {max(known.values())}, which was",
+        hint=_HINT,
+    )
+
+
+def _check_others(header: Header, witness: Witness) -> None:
+    others = witness.other_stores()
+    if others:
+        raise ForeignStoreError(
+            f"store {b64encode(header.store)} stands where store {b64encode(others[0])} was seen", hint=_HINT
+        )

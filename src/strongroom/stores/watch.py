@@ -1,0 +1,103 @@
+"""A witness at work: its words become hindrances and errors, and one that fails never passes for a good one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strongroom.errors import FormatError, NotFoundError, StaleError, StoreError, StrongroomError
+from strongroom.model.names import KeysetName, Revision
+from strongroom.model.record import Record
+from strongroom.sealing.root import Root
+from strongroom.stores.seen import UNKNOWN, Difference, Seen, Verdict, Witness, vanished
+
+log = logging.getLogger("strongroom")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessRow:
+    """One record as it was seen, and how the one that is here differs; nothing in `differences` means fresh."""
+
+    name: KeysetName
+    revision: Revision
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnessed:
+    """Everything that was seen, for people. `absence` says why there is no witness, where there is none."""
+
+    location: str
+    absence: str
+    rows: tuple[WitnessRow, ...]
+
+
+class Watch:
+    """Asks one witness. Where it fails, records go on opening under a hindrance that is the failure itself."""
+
+    __slots__ = ("witness",)
+
+    def __init__(self, witness: Witness) -> None:
+        self.witness = witness
+
+    def check(self, record: Record) -> tuple[Verdict, StrongroomError | None]:
+        """What the witness says of a record, and why it could say nothing."""
+        try:
+            return self.witness.check(record), None
+        except (FormatError, StoreError) as trouble:
+            return UNKNOWN, self._failed(trouble)
+
+    def check_all(self, records: Sequence[Record]) -> tuple[list[Verdict], StrongroomError | None]:
+        """The same for many records, in the same order."""
+        try:
+            return self.witness.check_all(records), None
+        except (FormatError, StoreError) as trouble:
+            return [UNKNOWN] * len(records), self._failed(trouble)
+
+    def behind(self, root: Root) -> StaleError | None:
+        """Why a header of this root is stale: a later root was seen."""
+        try:
+            newest = max(self.witness.roots().values(), default=0)
+        except (FormatError, StoreError):
+            return None  # each record says so
+        if newest <= root.number:
+            return None
+        return StaleError(
+            f"the header is of root {root.number}, and root {newest} was seen",
+            hint="'git log' tells which one is right; if this one is: strongroom witness accept",
+        )
+
+    def missing(self, name: KeysetName, missing: NotFoundError) -> NotFoundError:
+        """The error for a record that is not there, which says so if it was there once."""
+        try:
+            gone = self._gone(name)
+        except (FormatError, StoreError):
+            gone = None
+        if gone is None:
+            return missing
+        return NotFoundError(
+            f"{missing}; {gone}", hint=f"git log --all -- '*/keysets/{name}.json' tells who removed it"
+        )
+
+    def check_unseen(self, name: KeysetName) -> None:
+        """StaleError where a record of this name was seen: a new one would hide that somebody removed it."""
+        gone = self._gone(name)
+        if gone is not None:
+            raise stale(name, (gone,))
+
+    def _gone(self, name: KeysetName) -> Difference | None:
+        seen: tuple[Seen, ...] = self.witness.show(name)
+        return vanished(seen[0]) if seen and seen[0].revision else None
+
+    def _failed(self, trouble: StrongroomError) -> StrongroomError:
+        log.warning("witness=%s error=%s event=witness-failed", ascii(self.witness.location), ascii(str(trouble)))
+        return trouble
+
+
+def stale(name: KeysetName, found: Sequence[Difference]) -> StaleError:
+    """The error that lists the differences of a record."""
+    return StaleError(
+        f"keyset {name!r} is stale: {'; '.join(map(str, found))}",
+        hint=f"'git pull' may bring the newer one; if this one is right: strongroom witness accept {name}",
+    )
