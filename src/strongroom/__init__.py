@@ -6,7 +6,15 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_ROOMS: dict[str, str] = {}
+_ROOMS: dict[str, str] = {
+    "open": "strongroom.keystore.opening:open_store",
+    "create_store": "strongroom.keystore.founding:found",
+    "django_secret_key": "strongroom.keystore.secretkey:django_secret_key",
+    "KeyStore": "strongroom.keystore.facade:KeyStore",
+    "Limits": "strongroom.caching.limits:Limits",
+    "SecretBytes": "strongroom.primitives.secret:SecretBytes",
+    "StrongroomError": "strongroom.errors:StrongroomError",
+}
 
 
 def __getattr__(name: str) -> Any:  # PEP 562: `import strongroom.blackbox` must not pay for the keystore
@@ -15,7 +23,8 @@ def __getattr__(name: str) -> Any:  # PEP 562: `import strongroom.blackbox` must
         raise AttributeError(f"module 'strongroom' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(room), name)
+    module, _, attribute = room.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -1,0 +1,264 @@
+"""Who can open the root: approved in the header, and only compared with what BlackBox's files say."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.blackbox.repository import Repository
+from strongroom.errors import (
+    ExistsError,
+    NotFoundError,
+    PolicyError,
+    RecipientError,
+    SettingsError,
+)
+from strongroom.keystore import acts
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.people import label_of, parse_fingerprint
+from strongroom.openpgp.discovery import find_engine
+from strongroom.openpgp.engine import Certificate, Engine
+from strongroom.sealing.header import Header
+from strongroom.sealing.identities import OpenPgpIdentity, write_identity
+from strongroom.sealing.openpgp import seal_root_file
+from strongroom.sealing.recipients import recipient_of
+
+_ROLE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
+ROLE_DOMAIN = "role.strongroom.invalid"
+"""RFC 2606 reserves .invalid: no mail to a role account can reach anybody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminRow:
+    """One who is approved in the header, or listed in BlackBox's files, or both."""
+
+    fingerprint: str
+    name: str
+    approved: bool
+    listed: bool
+    role: bool
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminChange:
+    """What adding or approving did. `to_add` are paths to give to git; `registered_files` BlackBox's own files, which
+    are not re-encrypted here."""
+
+    fingerprint: str
+    name: str
+    total: int
+    to_add: tuple[str, ...]
+    registered_files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleCreated:
+    """A new role account: where its identity file is, and what changed."""
+
+    path: Path
+    change: AdminChange
+
+
+def list_admins(keystore: KeyStore, *, environ: Mapping[str, str] | None = None) -> tuple[AdminRow, ...]:
+    """Everyone who is approved or listed. A keyring that cannot be read is told in the rows, not raised."""
+    store = keystore.sealed
+    now = keystore.clock.now()
+    listed: Sequence[Certificate] = ()
+    if _base(keystore) is not None:
+        engine = find_engine(environ=_environ(environ))
+        try:
+            repository = _repository(keystore, engine, environ)
+            listed = () if repository is None else repository.admin_certificates()
+        finally:
+            engine.close()
+    by_fingerprint = {each.fingerprint: each for each in listed}
+    rows = [
+        AdminRow(
+            fingerprint=each.fingerprint,
+            name=each.name,
+            approved=True,
+            listed=each.fingerprint in by_fingerprint,
+            role=each.role,
+            problem=by_fingerprint[each.fingerprint].problem(now) if each.fingerprint in by_fingerprint else None,
+        )
+        for each in store.header.recipients
+    ]
+    approved = {each.fingerprint for each in store.header.recipients}
+    rows += [
+        AdminRow(
+            fingerprint=each.fingerprint,
+            name=each.uids[0] if each.uids else each.fingerprint,
+            approved=False,
+            listed=True,
+            role=False,
+            problem=each.problem(now),
+        )
+        for each in listed
+        if each.fingerprint not in approved
+    ]
+    return tuple(rows)
+
+
+def approve_admin(keystore: KeyStore, fingerprint: str, *, environ: Mapping[str, str] | None = None) -> AdminChange:
+    """Seal the root to one whom BlackBox's files list, by full fingerprint.
+
+    For one who is approved already: take in the encryption subkeys that he has now. Raises NotFoundError where nobody
+    listed has that fingerprint, RecipientError where he cannot be encrypted to.
+    """
+    wanted = parse_fingerprint(fingerprint)
+    engine = find_engine(environ=_environ(environ))
+    try:
+        repository = _repository(keystore, engine, environ)
+        listed = () if repository is None else repository.admin_certificates()
+        for certificate in listed:
+            if certificate.fingerprint == wanted:
+                return _seal_to(keystore, certificate, repository, engine, role=False, changed=())
+    finally:
+        engine.close()
+    raise NotFoundError(
+        f"BlackBox's files list nobody with the fingerprint {wanted}",
+        hint=f"strongroom admin add {wanted} adds one whose key is in your keyring",
+    )
+
+
+def add_admin(keystore: KeyStore, fingerprint: str, *, environ: Mapping[str, str] | None = None) -> AdminChange:
+    """Add one whose public key is in the user's keyring: to BlackBox's files where there are any, and to the store."""
+    wanted = parse_fingerprint(fingerprint)
+    engine = find_engine(environ=_environ(environ))
+    try:
+        certificate = engine.certificate(wanted)
+        return _add(keystore, certificate, engine, environ, role=False)
+    finally:
+        engine.close()
+
+
+def create_role(
+    keystore: KeyStore, name: str, out: Path | None = None, *, environ: Mapping[str, str] | None = None
+) -> RoleCreated:
+    """A key for a machine, added as an admin, in one identity file of mode 0600 (default: NAME.identity here).
+
+    With that file a machine opens the store with no prompt and no terminal. If the root cannot be sealed to it, the
+    file is removed again.
+    """
+    if _ROLE.fullmatch(name) is None:
+        raise SettingsError(f"{name[:80]!r} is not a name for a role", hint="write it like web-deploy: a-z, 0-9, . _ -")
+    store = keystore.sealed
+    label = f"{name}@{ROLE_DOMAIN}"
+    if any(each.role and each.name.endswith(f"<{label}>") for each in store.header.recipients):
+        raise ExistsError(f"there is a role {name!r} already", hint="strongroom admin list")
+    path = Path(f"{name}.identity") if out is None else out
+    _keep_out_of_store(path, _base(keystore))
+    engine = find_engine(environ=_environ(environ))
+    try:
+        private, certificate = engine.generate(f"{name} <{label}>", expires_s=None)
+        identity = OpenPgpIdentity(
+            name=name, fingerprint=certificate.fingerprint, private=private, store=store.header.store
+        )
+        write_identity(path, identity)
+        try:
+            change = _add(keystore, certificate, engine, environ, role=True)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+    finally:
+        engine.close()
+    return RoleCreated(path=path, change=change)
+
+
+def _add(
+    keystore: KeyStore, certificate: Certificate, engine: Engine, environ: Mapping[str, str] | None, *, role: bool
+) -> AdminChange:
+    store = keystore.sealed
+    if any(each.fingerprint == certificate.fingerprint for each in store.header.recipients):
+        raise ExistsError(f"{certificate.label} is an approved admin already", hint="strongroom admin list")
+    store.check_writable()
+    problem = certificate.problem(keystore.clock.now())
+    if problem is not None:
+        raise RecipientError(f"{certificate.label} cannot be encrypted to: {problem}", hint="gpg --list-keys")
+    repository = _repository(keystore, engine, environ)
+    changed: tuple[str, ...] = ()
+    if repository is not None:
+        known = {each.fingerprint for each in repository.admin_certificates()}
+        if certificate.fingerprint not in known:
+            changed = repository.add_admin(certificate, label=label_of(certificate), commit=False).changed
+    return _seal_to(keystore, certificate, repository, engine, role=role, changed=changed)
+
+
+def _seal_to(
+    keystore: KeyStore,
+    certificate: Certificate,
+    repository: Repository | None,
+    engine: Engine,
+    *,
+    role: bool,
+    changed: tuple[str, ...],
+) -> AdminChange:
+    store = keystore.sealed
+    now = keystore.clock.now()
+    recipient = recipient_of(certificate, role=role, now=now)
+    # whoever is about to be approved may be in the file already: an honest admin ran the old scripts too early
+    store.check_writable(exposed_by=recipient.subkeys)
+    old: Header = store.header
+    if any(each.fingerprint == recipient.fingerprint for each in old.recipients):
+        header = old.with_subkeys(recipient.fingerprint, recipient.subkeys)
+    else:
+        header = old.with_recipient(recipient)
+    certificates = _certificates(header, certificate, repository, engine)
+    sealed = seal_root_file(store.root, header, certificates, engine=engine, now=now)
+    # the header first: a recipient of the file whom the header does not know would be an exposed root, one who is
+    # missing in the file only cannot open it yet
+    store.replace_header(header, root_file=sealed)
+    acts.record("admin-approved", fingerprint=recipient.fingerprint, role=role)
+    base = _base(keystore)
+    own = () if base is None else (str(base / "store.json"), str(base / f"root.{header.root}.gpg"))
+    return AdminChange(
+        fingerprint=recipient.fingerprint,
+        name=recipient.name,
+        total=len(header.recipients),
+        to_add=(*own, *(() if repository is None else (str(repository.root / name) for name in changed))),
+        registered_files=0 if repository is None else len(repository.files()),
+    )
+
+
+def _certificates(header: Header, new: Certificate, repository: Repository | None, engine: Engine) -> list[Certificate]:
+    """One certificate for each approved recipient, by full fingerprint, narrowed to the approved subkeys."""
+    known = {new.fingerprint: new}
+    if repository is not None:
+        known.update((each.fingerprint, each) for each in repository.admin_certificates())
+    found = []
+    for recipient in header.recipients:
+        certificate = known.get(recipient.fingerprint)
+        if certificate is None:
+            certificate = engine.certificate(recipient.fingerprint)
+        found.append(certificate.narrowed(recipient.subkeys))
+    return found
+
+
+def _repository(keystore: KeyStore, engine: Engine, environ: Mapping[str, str] | None) -> Repository | None:
+    base = _base(keystore)
+    if base is None:
+        return None
+    try:
+        return Repository.discover(base.parent, engine=engine, environ=_environ(environ), clock=keystore.clock)
+    except NotFoundError:
+        return None
+
+
+def _keep_out_of_store(path: Path, base: Path | None) -> None:
+    if base is not None and path.absolute().resolve().is_relative_to(base.resolve()):
+        raise PolicyError(
+            f"{str(path)!r} is in the store, and whoever has the repository would have the key to it",
+            hint="strongroom role create NAME --out a file outside the repository",
+        )
+
+
+def _base(keystore: KeyStore) -> Path | None:
+    return keystore.base
+
+
+def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environ is None else environ

@@ -1,0 +1,146 @@
+"""What a process can show to open a store: options first, then settings, then the environment, then the user's gpg."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from strongroom.errors import IdentityError
+from strongroom.keystore.settings import allows_development
+from strongroom.openpgp.discovery import find_engine
+from strongroom.openpgp.engine import Engine
+from strongroom.primitives.secret import SecretBytes
+from strongroom.sealing.credentials import Credential, WithDevelopment, WithEngine, WithIdentity, WithPassphrase
+from strongroom.sealing.identities import (
+    Identity,
+    OpenPgpIdentity,
+    WorkerIdentity,
+    identity_from_file,
+    identity_from_text,
+)
+from strongroom.sealing.passphrases import (
+    passphrase_from_descriptor,
+    passphrase_from_file,
+    passphrase_from_prompt,
+    passphrase_from_text,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What the caller gives to open a store with; what is None is looked for in the environment.
+
+    identity, passphrase_file: paths. identity_text: an identity file's text. passphrase_fd: a descriptor. ask: asks a
+    person, and is called only if a slot wants it. engine: an OpenPGP engine to use instead of the user's gpg.
+    """
+
+    identity: Path | None = None
+    identity_text: str | None = field(default=None, repr=False)
+    passphrase_file: Path | None = None
+    passphrase_fd: int | None = None
+    passphrase_secret: SecretBytes | None = None
+    ask: Callable[[], str] | None = None
+    engine: Engine | None = None
+
+    def passphrase(self, environ: Mapping[str, str] | None = None) -> SecretBytes | None:
+        """The passphrase that was given, or None; a person is asked where the caller said so."""
+        source = self._passphrase_source(os.environ if environ is None else environ)
+        return None if source is None else source()
+
+    def _passphrase_source(self, environ: Mapping[str, str]) -> Callable[[], SecretBytes] | None:
+        if self.passphrase_secret is not None:
+            given = self.passphrase_secret
+            return lambda: given
+        if self.passphrase_fd is not None:
+            descriptor = self.passphrase_fd
+            return lambda: passphrase_from_descriptor(descriptor)
+        if self.ask is not None:
+            ask = self.ask
+            return lambda: passphrase_from_prompt(ask)
+        path = self.passphrase_file or _path(environ, "STRONGROOM_PASSPHRASE_FILE")
+        if path is not None:
+            return lambda: passphrase_from_file(path)
+        text = environ.get("STRONGROOM_PASSPHRASE")
+        if text:
+            return lambda: passphrase_from_text(text)
+        return None
+
+    def _identity(self, environ: Mapping[str, str], ask: Callable[[], SecretBytes] | None) -> Identity | None:
+        if self.identity_text is not None:
+            return identity_from_text(self.identity_text, source="the identity", ask=ask)
+        path = self.identity or _path(environ, "STRONGROOM_IDENTITY_FILE")
+        if path is not None:
+            return identity_from_file(path, ask=ask)
+        text = environ.get("STRONGROOM_IDENTITY")
+        if text:
+            return identity_from_text(text, ask=ask)
+        return None
+
+
+class Engines:
+    """The OpenPGP engines that an opening started. Closing them ends their agents and removes their homes."""
+
+    def __init__(self) -> None:
+        self._started: list[Engine] = []
+
+    def started(self, engine: Engine) -> Engine:
+        """Remember an engine that was started here."""
+        self._started.append(engine)
+        return engine
+
+    def close(self) -> None:
+        """Close all of them."""
+        while self._started:
+            self._started.pop().close()
+
+
+def credentials(
+    given: Given, engines: Engines, environ: Mapping[str, str] | None = None
+) -> tuple[tuple[Credential, ...], Callable[[], Engine]]:
+    """The credentials in the order in which slots are tried, and where the OpenPGP engine comes from.
+
+    An explicit identity comes alone before the user's gpg: a machine that was given a role account must not fall back
+    on whatever secret key lies around.
+    """
+    environ = os.environ if environ is None else environ
+    source = given._passphrase_source(environ)
+    ask = None if source is None else functools.cache(source)  # a person is asked once, a descriptor read once
+    found: list[Credential] = []
+    identity = given._identity(environ, ask)
+    find: Callable[[], Engine]
+    if isinstance(identity, OpenPgpIdentity):
+        held = identity
+
+        def find() -> Engine:
+            return engines.started(find_engine(identity=held.private, environ=environ))
+
+        found.append(WithEngine(find))
+    else:
+        if isinstance(identity, WorkerIdentity):
+            raise IdentityError(
+                f"the identity {identity.name!r} is a worker's, which opens publications and no store",
+                hint="strongroom role create NAME makes one for a machine that opens the store",
+            )
+        if identity is not None:
+            found.append(WithIdentity(identity))
+
+        def find() -> Engine:
+            if given.engine is not None:
+                return given.engine
+            return engines.started(find_engine(environ=environ))
+
+    if ask is not None:
+        found.append(WithPassphrase(ask))
+    if allows_development(environ):
+        found.append(WithDevelopment())
+    if identity is None:
+        found.append(WithEngine(find))
+    return tuple(found), find
+
+
+def _path(environ: Mapping[str, str], variable: str) -> Path | None:
+    text = environ.get(variable)
+    return Path(text) if text else None

@@ -1,0 +1,103 @@
+"""The keysets that strongroom.toml names: read strictly, compared with what is there, created only by `ensure`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom._encoding import parse_duration
+from strongroom.errors import FormatError, NotFoundError, PolicyError, SettingsError
+from strongroom.keystore.words import parse_purpose, parse_type
+from strongroom.model.keyset import Keyset
+from strongroom.model.names import KeysetName, parse_name
+from strongroom.model.types import KeyType, Purpose, resolve_purpose
+
+FILE_NAME = "strongroom.toml"
+MAX_FILE = 1 << 20
+
+_FIELDS = ("type", "purpose", "rotate_every", "propagation", "labels")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """One `[keysets.NAME]` table."""
+
+    name: KeysetName
+    kind: KeyType
+    purpose: Purpose
+    rotate_every: str | None
+    propagation: str | None
+    labels: Mapping[str, str]
+
+
+def default_path(base: Path | None) -> Path:
+    """strongroom.toml beside the store directory."""
+    if base is None:
+        raise SettingsError("a store that is no directory has no strongroom.toml beside it", hint="name the file")
+    return base.parent / FILE_NAME
+
+
+def read(path: Path) -> tuple[Declared, ...]:
+    """The keysets that the file names, in its order. Raises NotFoundError, FormatError, SettingsError."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"there is no {str(path)!r}", hint="strongroom create NAME --type TYPE makes a keyset without it"
+        ) from None
+    except OSError as error:
+        raise FormatError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    if len(raw) > MAX_FILE:
+        raise FormatError(f"{str(path)!r} has {len(raw)} bytes; the limit is {MAX_FILE}")
+    try:
+        tables = tomllib.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{str(path)!r} is not TOML: {error}") from None
+    keysets = tables.get("keysets", {})
+    unknown = sorted(set(tables) - {"keysets"})
+    if unknown or not isinstance(keysets, dict):
+        raise FormatError(
+            f"{str(path)!r} may hold [keysets.NAME] tables only, not {unknown or 'keysets of another kind'}"
+        )
+    return tuple(_declared(name, table) for name, table in keysets.items())
+
+
+def _declared(name: str, table: object) -> Declared:
+    where = f"[keysets.{name}]"
+    if not isinstance(table, dict):
+        raise FormatError(f"{where} is not a table", hint=f'write [keysets."{name}"] and type = "fernet" below it')
+    unknown = sorted(set(table) - set(_FIELDS))
+    if unknown:
+        raise FormatError(f"{where} has unknown fields {unknown}; the fields are {', '.join(_FIELDS)}")
+    if not isinstance(table.get("type"), str):
+        raise FormatError(f"{where} names no type", hint='add a line like type = "fernet"')
+    for field in ("purpose", "rotate_every", "propagation"):
+        if not isinstance(table.get(field), (str, type(None))):
+            raise FormatError(f"{where} {field} must be text")
+    labels = table.get("labels", {})
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise FormatError(f"{where} labels must be a table of texts")
+    for field in ("rotate_every", "propagation"):
+        if table.get(field) is not None:
+            parse_duration(table[field])
+    kind = parse_type(table["type"])
+    return Declared(
+        name=parse_name(name),
+        kind=kind,
+        purpose=resolve_purpose(kind, parse_purpose(table.get("purpose"))),
+        rotate_every=table.get("rotate_every"),
+        propagation=table.get("propagation"),
+        labels=labels,
+    )
+
+
+def compare(wanted: Declared, found: Keyset) -> None:
+    """Raise PolicyError where the keyset that is there is of another type or purpose than the one declared."""
+    if (found.type, found.purpose) != (wanted.kind, wanted.purpose):
+        raise PolicyError(
+            f"{wanted.name!r} is declared as {wanted.kind.value} to {wanted.purpose.value},"
+            f" but the store has {found.type.value} to {found.purpose.value}",
+            hint=f"strongroom show {wanted.name}",
+        )

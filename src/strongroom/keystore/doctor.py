@@ -1,0 +1,144 @@
+"""What this process can open, and if not, why, and which command helps. It changes nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from strongroom._clock import SYSTEM_CLOCK, Clock
+from strongroom.errors import NotFoundError, StrongroomError
+from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.opening import open_settings
+from strongroom.keystore.settings import StoreSettings, find_store
+from strongroom.openpgp.discovery import find_engine
+from strongroom.sealing.header_codec import decode_header
+from strongroom.sealing.unsealing import describe, explain
+from strongroom.stores.directory import DirectoryStore
+
+Level = Literal["ok", "note", "warning", "problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    about: str
+    fact: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """All findings, and whether the store opens in this process."""
+
+    opens: bool
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is a problem."""
+        return self.opens and all(found.level != "problem" for found in self.findings)
+
+
+def examine(
+    location: str | None = None,
+    *,
+    given: Given | None = None,
+    pin: str | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    environ: Mapping[str, str] | None = None,
+) -> Examination:
+    """Look at gpg, the store, its slots, the pin, the witness and the records. Errors become findings."""
+    environ = os.environ if environ is None else environ
+    offered = given or Given()
+    findings = [_gpg(environ)]
+    findings += _slots(location, offered, environ)
+    opens = False
+    try:
+        settings = StoreSettings(store=location, pin=pin)
+        with open_settings(settings, given=offered, clock=clock, environ=environ) as keystore:
+            opens = True
+            findings += _inside(keystore)
+    except StrongroomError as error:
+        findings.append(Finding(level="problem", about="store", fact=str(error), hint=error.hint))
+    return Examination(opens=opens, findings=tuple(findings))
+
+
+def _gpg(environ: Mapping[str, str]) -> Finding:
+    try:
+        engine = find_engine(environ=environ)
+        try:
+            keys = engine.secret_keys()
+        finally:
+            engine.close()
+    except StrongroomError as error:
+        # a machine with a passphrase or an RSA identity needs no gpg
+        return Finding(level="note", about="gpg", fact=str(error), hint=error.hint)
+    if not keys:
+        return Finding(
+            level="note",
+            about="gpg",
+            fact="gpg has no secret key of yours that can open anything",
+            hint="set STRONGROOM_IDENTITY_FILE to a role's identity, or gpg --full-generate-key",
+        )
+    return Finding(level="ok", about="gpg", fact=f"{len(keys)} secret keys: {', '.join(key.label for key in keys)}")
+
+
+def _slots(location: str | None, given: Given, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """What each slot wants, for a store in a directory; anything else has none."""
+    directory = _directory(location, environ)
+    if directory is None:
+        return
+    store = DirectoryStore(directory)
+    engines = Engines()
+    try:
+        header = decode_header(store.header())
+        offered, _ = credentials(given, engines, environ)
+        for attempt in explain(header, store.attachment, offered):
+            if attempt.opens:
+                fact = f"opens, with {attempt.credential}"
+                yield Finding(level="ok", about=describe(attempt.slot), fact=fact)
+            else:
+                yield Finding(level="note", about=describe(attempt.slot), fact=attempt.problem, hint=attempt.hint)
+        if header.claims.development:
+            yield Finding(
+                level="warning", about="store", fact="this is a development store: everybody can read its root"
+            )
+    except NotFoundError:
+        return  # opening says it
+    except StrongroomError as error:
+        yield Finding(level="problem", about="slots", fact=str(error), hint=error.hint)
+    finally:
+        engines.close()
+
+
+def _inside(keystore: KeyStore) -> Iterator[Finding]:
+    yield Finding(level="ok", about="store", fact=f"opens: {keystore.source.location}")
+    for notice in keystore.notices:
+        yield Finding(level="warning", about="trust", fact=notice, hint="strongroom pin")
+    good = 0
+    for name in keystore.names():
+        try:
+            opened = keystore.source.load(name)
+        except StrongroomError as error:
+            yield Finding(level="problem", about=name, fact=str(error), hint=error.hint)
+            continue
+        if opened.hindrance is not None:
+            yield Finding(level="problem", about=name, fact=str(opened.hindrance), hint=opened.hindrance.hint)
+        else:
+            good += 1
+    yield Finding(level="ok", about="keysets", fact=f"{good} are authentic and may be used")
+
+
+def _directory(location: str | None, environ: Mapping[str, str]) -> Path | None:
+    said = location or environ.get("STRONGROOM_STORE")
+    if said is None:
+        return find_store()
+    if ":" in said.partition("/")[0]:
+        return None
+    return Path(said)

@@ -1,0 +1,272 @@
+"""The keystore as the application sees it: a name goes in, a handle comes out. It never creates what is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+from strongroom._clock import SYSTEM_CLOCK, Clock
+from strongroom.caching.limits import DEFAULT_LIMITS, Limits
+from strongroom.caching.local import LocalCache
+from strongroom.errors import PolicyError
+from strongroom.keystore import acts
+from strongroom.keystore.handles.aead import Aead
+from strongroom.keystore.handles.fernet import Fernet
+from strongroom.keystore.handles.hybrid import Hybrid
+from strongroom.keystore.handles.keys import PrivateKey, PublicKey, private_key_of, public_key_of
+from strongroom.keystore.handles.mac import Mac
+from strongroom.keystore.handles.secret import Secret
+from strongroom.keystore.handles.signing import Signer, Verifier
+from strongroom.keystore.lifecycle import Lifecycle
+from strongroom.keystore.live import Gate, LiveKeyset, Snapshot
+from strongroom.keystore.making import Maker, RandomMaker
+from strongroom.keystore.moves import Moves
+from strongroom.model.keyset import Keyset
+from strongroom.model.types import KeyType
+from strongroom.stores.base import Source
+from strongroom.stores.sealed import SealedStore, Witnessed
+
+
+class KeyStore(Moves):
+    """An open store.
+
+    Handles (`fernet`, `aead`, `mac`, `signer`, `verifier`, `hybrid`, `secret`) may be kept: they follow the keyset.
+    A second look-up of a name costs what a dict look-up costs. Threads may share a KeyStore; after a fork the child
+    may go on using it. Close it, or use it in a `with` block.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        limits: Limits = DEFAULT_LIMITS,
+        maker: Maker | None = None,
+        notices: tuple[str, ...] = (),
+        base: Path | None = None,
+        throw_away: bool = False,
+    ) -> None:
+        self.source = source
+        self.clock = clock
+        self.limits = limits
+        self.notices = notices
+        """What a person should be told about the opening, a sentence each; empty if all is well."""
+        self.base = base
+        self._throw_away = throw_away
+        self._maker: Maker = RandomMaker() if maker is None else maker
+        self._gate = Gate()
+        entries = limits.entries
+        self._live: LocalCache[LiveKeyset] = LocalCache(self._follow, entries=entries)
+        self._fernets: LocalCache[Fernet] = LocalCache(
+            lambda name: Fernet(self._for(name, KeyType.FERNET)), entries=entries
+        )
+        self._aeads: LocalCache[Aead] = LocalCache(
+            lambda name: Aead(self._for(name, KeyType.AES256_GCM)), entries=entries
+        )
+        self._macs: LocalCache[Mac] = LocalCache(
+            lambda name: Mac(self._for(name, KeyType.HMAC_SHA256)), entries=entries
+        )
+        self._signers: LocalCache[Signer] = LocalCache(
+            lambda name: Signer(self._for(name, KeyType.ED25519)), entries=entries
+        )
+        self._verifiers: LocalCache[Verifier] = LocalCache(
+            lambda name: Verifier(self._for(name, KeyType.ED25519)), entries=entries
+        )
+        self._hybrids: LocalCache[Hybrid] = LocalCache(
+            lambda name: Hybrid(self._for(name, KeyType.X25519)), entries=entries
+        )
+        self._secrets: LocalCache[Secret] = LocalCache(
+            lambda name: Secret(self._for(name, KeyType.SECRET)), entries=entries
+        )
+        self._caches = (
+            self._fernets,
+            self._aeads,
+            self._macs,
+            self._signers,
+            self._verifiers,
+            self._hybrids,
+            self._secrets,
+            self._live,
+        )
+
+    # --- handles: each raises NotFoundError for a missing keyset, PurposeError for one made for something else
+
+    def fernet(self, name: str) -> Fernet:
+        """A Fernet handle: tokens that any Fernet library reads (github.com/fernet/spec)."""
+        return self._fernets[name]
+
+    def aead(self, name: str) -> Aead:
+        """Authenticated encryption with associated data (AES-256-GCM, XAES-256-GCM)."""
+        return self._aeads[name]
+
+    def mac(self, name: str) -> Mac:
+        """Message authentication (HMAC-SHA-256, RFC 2104)."""
+        return self._macs[name]
+
+    def signer(self, name: str) -> Signer:
+        """Signatures under the primary (Ed25519, ECDSA P-256, RSA-PSS)."""
+        return self._signers[name]
+
+    def verifier(self, name: str) -> Verifier:
+        """Verification under every version that may verify."""
+        return self._verifiers[name]
+
+    def hybrid(self, name: str) -> Hybrid:
+        """Encryption to a public key: HPKE (RFC 9180) for x25519 and mlkem768-x25519, JWE (RFC 7516) for RSA."""
+        return self._hybrids[name]
+
+    def secret(self, name: str) -> Secret:
+        """Opaque bytes; `reveal` lets them out."""
+        return self._secrets[name]
+
+    def private_key(self, name: str, *, version: int | None = None) -> PrivateKey:
+        """The private key of the primary, or of a version, as a `cryptography` object: raw access, in one word."""
+        return private_key_of(self._for(name, KeyType.ED25519).snapshot(), version)
+
+    def public_key(self, name: str, *, version: int | None = None) -> PublicKey:
+        """The verified public half of the primary, or of a version, as a `cryptography` object."""
+        return public_key_of(self._for(name, KeyType.ED25519).snapshot(), version)
+
+    def current(self, name: str) -> Snapshot:
+        """The keyset as it is in force now, for code of this floor."""
+        return self._live[name].snapshot()
+
+    def encrypt(self, name: str, data: bytes, *, associated_data: bytes | None = None) -> bytes:
+        """Encrypt with whatever handle the keyset's type has. Fernet and RSA take no associated data (PolicyError)."""
+        kind = self.current(name).keyset.type
+        if kind is KeyType.FERNET:
+            _refuse_associated_data(name, associated_data)
+            return self.fernet(name).encrypt(data)
+        if kind in {KeyType.AES256_GCM, KeyType.XAES256_GCM}:
+            return self.aead(name).encrypt(data, associated_data or b"")
+        return self.hybrid(name).encrypt(data, self._context(kind, associated_data))
+
+    def decrypt(
+        self, name: str, data: bytes, *, associated_data: bytes | None = None, compromised_too: bool = False
+    ) -> bytes:
+        """The inverse of `encrypt`. Raises DecryptionError, which does not say why."""
+        kind = self.current(name).keyset.type
+        if kind is KeyType.FERNET:
+            _refuse_associated_data(name, associated_data)
+            return self.fernet(name).decrypt(data.strip(), compromised_too=compromised_too)
+        if kind in {KeyType.AES256_GCM, KeyType.XAES256_GCM}:
+            return self.aead(name).decrypt(data, associated_data or b"", compromised_too=compromised_too)
+        context = self._context(kind, associated_data)
+        return self.hybrid(name).decrypt(data, context, compromised_too=compromised_too)
+
+    @staticmethod
+    def _context(kind: KeyType, associated_data: bytes | None) -> bytes | None:
+        hpke = kind in {KeyType.X25519, KeyType.MLKEM768_X25519}
+        return (associated_data or b"") if hpke else associated_data
+
+    # --- the inventory
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all keysets, sorted; nothing is opened for it."""
+        self._gate.check()
+        return tuple(self.source.names())
+
+    def list(self) -> tuple[Keyset, ...]:
+        """All keysets, verified, sorted by name; no material is unwrapped."""
+        self._gate.check()
+        return tuple(opened.keyset for opened in self.source.load_all())
+
+    def show(self, name: str) -> Keyset:
+        """One keyset, verified, with its versions and their states; no material is unwrapped."""
+        self._gate.check()
+        return self.source.load(name).keyset
+
+    def __contains__(self, name: str) -> bool:
+        self._gate.check()
+        return name in self.source.names()
+
+    # --- whose store this is, and what was seen of it
+
+    @property
+    def pin(self) -> str:
+        """What to write down outside the repository, as one line (DESIGN section 4, foreign stores)."""
+        return str(self.sealed.pin)
+
+    def witnessed(self) -> Witnessed:
+        """What the witness saw of each record, and what differs from it here."""
+        return self.sealed.witnessed()
+
+    def accept_witness(self, name: str | None = None) -> tuple[str, ...]:
+        """Accept the record of this name, or all, as it is here now; the names of those that differed.
+
+        Only this checkout's memory changes; versions known to be compromised or destroyed stay so.
+        """
+        accepted = self.sealed.accept(name)
+        acts.record("witness-accepted", keysets=",".join(accepted) or "none")
+        for live in list(self._live.values()):
+            live.expire()
+        return accepted
+
+    def path_of(self, name: str) -> Path | None:
+        """The file to give to git for a keyset; None where there are no files."""
+        return self.sealed.path_of(name)
+
+    # --- the end
+
+    def close(self) -> None:
+        """Forget what is in memory. Handles made here refuse to look up again; closing twice is harmless."""
+        self._gate.closed = True
+        for live in list(self._live.values()):
+            live.expire()
+        for cache in self._caches:
+            cache.close()
+        self.source.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<KeyStore {self.source.location!r}{', closed' if self._gate.closed else ''}>"
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a keystore is not pickled or copied; open it where it is needed")
+
+    def _follow(self, name: str) -> LiveKeyset:
+        live = LiveKeyset(self.source, name, clock=self.clock, limits=self.limits, gate=self._gate)
+        live.snapshot()  # a missing keyset is told now, and nothing is kept of it
+        return live
+
+    def _for(self, name: str, usual: KeyType) -> LiveKeyset:
+        if self._throw_away and name not in self._live and name not in self.source.names():
+            # STRONGROOM_BUILD: whatever is asked for is made up, and gone with the process
+            self.create(name, usual)
+        return self._live[name]
+
+    @property
+    def sealed(self) -> SealedStore:
+        """The sealed store underneath. Raises PolicyError where this is a view that cannot be written."""
+        self._gate.check()
+        if not isinstance(self.source, SealedStore):
+            raise PolicyError(
+                f"{self.source.location!r} is only read", hint="open the store itself: strongroom --store DIRECTORY"
+            )
+        return self.source
+
+    @property
+    def _life(self) -> Lifecycle:
+        return Lifecycle(self.sealed, clock=self.clock, maker=self._maker)
+
+    def _moved(self, keyset: Keyset) -> Keyset:
+        live = self._live.get(keyset.name)
+        if live is not None:
+            live.expire()
+        return keyset
+
+
+def _refuse_associated_data(name: str, associated_data: bytes | None) -> None:
+    if associated_data is not None:
+        raise PolicyError(
+            f"{name!r} makes Fernet tokens, which bind no associated data; an aes256-gcm keyset does",
+            hint="strongroom create NAME --type aes256-gcm",
+        )

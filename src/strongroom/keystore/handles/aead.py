@@ -1,0 +1,65 @@
+"""Authenticated encryption bound to a keyset. Associated data is always said, never assumed."""
+
+from __future__ import annotations
+
+from strongroom.errors import DecryptionError
+from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.prefixed import ByPrefix, output_prefix, wanted
+from strongroom.keystore.live import Snapshot
+from strongroom.model.types import KeyType
+from strongroom.model.version import Version
+from strongroom.primitives.aead import AesGcmKey, XAesGcmKey
+
+_KINDS: dict[KeyType, type[AesGcmKey | XAesGcmKey]] = {KeyType.AES256_GCM: AesGcmKey, KeyType.XAES256_GCM: XAesGcmKey}
+_FAILED = "the ciphertext does not open under this keyset with this associated data"
+
+
+class _AeadKit(Kit):
+    __slots__ = ("protect", "sound", "with_compromised")
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__(snapshot)
+        every = processing(snapshot, compromised=True)
+        made = {version.number: self._key(version) for version in every}
+        self.sound = ByPrefix((v, made[v.number]) for v in every if not is_compromised(snapshot, v))
+        self.with_compromised = ByPrefix((v, made[v.number]) for v in every)
+        self.protect = None if self.refusal is not None else made[self.protecting.number]
+
+    def _key(self, version: Version) -> AesGcmKey | XAesGcmKey:
+        return _KINDS[self.snapshot.keyset.type](self.material(version), output_prefix(version))
+
+
+class Aead(Handle[_AeadKit]):
+    """AES-256-GCM (SP 800-38D: 12-byte random IV, 16-byte tag) or XAES-256-GCM (C2SP: 24-byte nonce).
+
+    Ciphertexts carry Tink's five-byte prefix, so the version is found in one step and Tink reads them.
+    """
+
+    __slots__ = ()
+
+    def _make(self, snapshot: Snapshot) -> _AeadKit:
+        wanted(snapshot, self.name, _KINDS, "aead")
+        return _AeadKit(snapshot)
+
+    def encrypt(self, plaintext: bytes, associated_data: bytes) -> bytes:
+        """prefix ‖ IV ‖ ciphertext ‖ tag under the primary; b"" says that there is no associated data."""
+        kit = self._kit
+        if self._monotonic() >= kit.snapshot.until:
+            kit = self._renew()
+        protect = kit.protect
+        if protect is None:
+            kit.refuse()
+        return protect.encrypt(plaintext, associated_data)
+
+    def decrypt(self, ciphertext: bytes, associated_data: bytes, *, compromised_too: bool = False) -> bytes:
+        """The plaintext. Raises DecryptionError, which does not say why."""
+        kit = self._kit
+        if self._monotonic() >= kit.snapshot.until:
+            kit = self._renew()
+        keys = kit.with_compromised if compromised_too else kit.sound
+        for key in keys.candidates(ciphertext):
+            try:
+                return key.decrypt(ciphertext, associated_data)
+            except DecryptionError:
+                continue
+        raise DecryptionError(_FAILED)

@@ -1,0 +1,53 @@
+"""What can be said of a store without opening it: read from a header that nobody has vouched for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from strongroom.errors import StrongroomError
+from strongroom.keystore.settings import DEFAULT_DIRECTORY, StoreSettings, find_store
+from strongroom.sealing.header_codec import decode_header
+from strongroom.stores.directory import DirectoryStore
+from strongroom.stores.witness import witness_directory
+
+
+def store_directory(settings: StoreSettings) -> Path | None:
+    """The directory that these settings lead to, whether a store is in it or not; None for a URL, or where none is
+    named and none is found upwards."""
+    if settings.store is None:
+        return find_store()
+    scheme, colon, _ = settings.store.partition(":")
+    if colon and "/" not in scheme:
+        return None
+    directory = Path(settings.store)
+    inner = directory / DEFAULT_DIRECTORY
+    return inner if (inner / "store.json").is_file() and not (directory / "store.json").is_file() else directory
+
+
+def is_development_store(directory: Path) -> bool:
+    """Whether the header says that the root is public. False where there is no readable store."""
+    try:
+        return decode_header(DirectoryStore(directory).header()).claims.development
+    except StrongroomError:
+        return False
+
+
+def witness_is_possible(setting: Path | None, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether this process has a place to keep a witness."""
+    return witness_directory(setting=setting, environ=os.environ if environ is None else environ) is not None
+
+
+def names_without_opening(location: str | None, environ: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The names that a store's directory lists, for a shell that completes them: nothing vouches for them.
+
+    location: as `open_store` takes it. No key is touched and no gpg started; () where there is no directory to list.
+    """
+    said = location or (os.environ if environ is None else environ).get("STRONGROOM_STORE")
+    directory = find_store() if not said else Path(said)
+    if directory is None or ":" in str(directory).partition("/")[0]:
+        return ()
+    if not (directory / "store.json").is_file():
+        directory = directory / DEFAULT_DIRECTORY
+    return DirectoryStore(directory).names() if (directory / "store.json").is_file() else ()

@@ -1,0 +1,131 @@
+"""One keyset as this process knows it now; its source is asked again when its time is up, never at every use."""
+
+from __future__ import annotations
+
+import logging
+
+from strongroom._clock import Clock
+from strongroom._encoding import Timestamp
+from strongroom.caching.forklock import ForkLock
+from strongroom.caching.limits import Limits
+from strongroom.errors import ClosedError, StrongroomError
+from strongroom.model.keyset import Keyset
+from strongroom.model.version import Version
+from strongroom.stores.base import Opened, Source
+
+log = logging.getLogger("strongroom")
+
+
+class Snapshot:
+    """A verified keyset and what is in force of it until `until` (monotonic seconds). Not changed once made."""
+
+    __slots__ = ("keyset", "now", "opened", "primary", "until")
+
+    def __init__(self, opened: Opened, now: Timestamp, until: float) -> None:
+        self.opened = opened
+        self.keyset: Keyset = opened.keyset
+        self.now = now
+        self.until = until
+        self.primary: Version | None = self.keyset.primary_at(now)
+
+    def same_force(self, other: Snapshot) -> bool:
+        """Whether both read the same record, and no promotion lies between them."""
+        return self.opened is other.opened and self.primary is other.primary
+
+
+class Gate:
+    """Whether the keystore is still open; shared by it and everything that follows its keysets."""
+
+    __slots__ = ("closed",)
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def check(self) -> None:
+        """Raise ClosedError once the keystore is closed."""
+        if self.closed:
+            raise ClosedError("the keystore is closed", hint="open it again with strongroom.open()")
+
+
+class LiveKeyset:
+    """Follows one keyset of a source.
+
+    Within `limits.recheck` seconds of a change (a new record here, a promotion whose moment has come) `snapshot`
+    shows it. A source that fails is borne for `limits.grace` seconds with what was last verified.
+    """
+
+    __slots__ = (
+        "_gate",
+        "_good_at",
+        "_limits",
+        "_loaded_at",
+        "_lock",
+        "_snapshot",
+        "_source",
+        "_stamp",
+        "clock",
+        "name",
+    )
+
+    def __init__(self, source: Source, name: str, *, clock: Clock, limits: Limits, gate: Gate) -> None:
+        self.name = name
+        self._gate = gate
+        self.clock = clock
+        self._source = source
+        self._limits = limits
+        self._lock = ForkLock()
+        self._snapshot: Snapshot | None = None
+        self._stamp: object = None
+        self._loaded_at = 0.0
+        self._good_at = 0.0
+
+    def snapshot(self) -> Snapshot:
+        """What is in force now.
+
+        Raises NotFoundError, FormatError, IntegrityError or StoreError as the source does, at the first time and
+        once the grace is over.
+        """
+        held = self._snapshot
+        if held is not None and self.clock.monotonic() < held.until:
+            return held
+        with self._lock:
+            held = self._snapshot
+            monotonic = self.clock.monotonic()
+            if held is not None and monotonic < held.until:
+                return held
+            self._gate.check()
+            now = self.clock.now()
+            try:
+                opened = self._ask(held, monotonic)
+            except StrongroomError as error:
+                if held is None or monotonic >= self._good_at + self._limits.grace:
+                    raise
+                log.warning(
+                    "keyset=%s event=source-failed error=%s kept=last-verified", self.name, type(error).__name__
+                )
+                opened = held.opened
+            else:
+                self._good_at = monotonic
+            until = monotonic + self._limits.recheck
+            change = opened.keyset.next_change(now)
+            if change is not None:
+                until = min(until, monotonic + (change - now) / 1000)
+            self._snapshot = Snapshot(opened, now, until)
+            return self._snapshot
+
+    def expire(self) -> None:
+        """Ask the source at the next use: this process has just changed it."""
+        with self._lock:
+            if self._snapshot is not None:
+                self._snapshot.until = 0.0
+                self._stamp = None
+
+    def _ask(self, held: Snapshot | None, monotonic: float) -> Opened:
+        # the stamp is taken before the record is read: a change in between is seen at the next question
+        stamp = self._source.stamp(self.name)
+        if held is not None and stamp == self._stamp and monotonic < self._loaded_at + self._limits.max_age:
+            return held.opened
+        opened = self._source.load(self.name)
+        self._stamp = stamp
+        self._loaded_at = monotonic
+        return opened

@@ -1,0 +1,191 @@
+"""Opening a store: find it, unseal its root, and make sure that it is ours. It never creates one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from strongroom._clock import SYSTEM_CLOCK, Clock
+from strongroom.caching.limits import DEFAULT_LIMITS, Limits
+from strongroom.errors import NotFoundError, SettingsError, UnsupportedError
+from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.making import SeededMaker
+from strongroom.keystore.settings import DEFAULT_DIRECTORY, StoreSettings, find_store, is_build
+from strongroom.model.names import ID_SIZE, StoreId
+from strongroom.sealing.header import Header
+from strongroom.sealing.header_codec import decode_header, encode_header
+from strongroom.sealing.passphrases import passphrase_from_text
+from strongroom.sealing.root import Root
+from strongroom.sealing.slots import DevelopmentSlot
+from strongroom.sealing.unsealing import unseal
+from strongroom.stores.base import Store
+from strongroom.stores.directory import DirectoryStore
+from strongroom.stores.memory import MemoryStore
+from strongroom.stores.pins import check_origin
+from strongroom.stores.sealed import SealedStore
+from strongroom.stores.witness import open_witness
+
+SCHEMES = ("memory", "blackbox")
+"""The URL schemes that are ours; others are looked up by exact name among the entry points `strongroom.stores`."""
+
+
+def open_store(
+    location: str | os.PathLike[str] | None = None,
+    *,
+    identity: str | os.PathLike[str] | None = None,
+    passphrase: str | None = None,
+    pin: str | None = None,
+    witness: str | os.PathLike[str] | None = None,
+    strict: bool | None = None,
+    given: Given | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    clock: Clock = SYSTEM_CLOCK,
+    environ: Mapping[str, str] | None = None,
+) -> KeyStore:
+    """An open keystore, to be used in a `with` block.
+
+    location: a directory, a URL (`memory:`, `memory:?seed=…` for tests, `blackbox:PATH` for the files of a BlackBox
+    repository), or None: STRONGROOM_STORE, else `.strongroom` upwards. identity: an identity file. passphrase: text.
+    pin: the store that is ours. strict: refuse a store that neither pin nor witness knows.
+
+    Raises NotFoundError (no store there), CannotOpenError (SealError, PassphraseError, NoSecretKeyError, …;
+    `strongroom doctor` tells more), ForeignStoreError, FormatError, IntegrityError, SettingsError.
+    """
+    said = StoreSettings(
+        store=None if location is None else os.fspath(location),
+        identity=None if identity is None else Path(identity),
+        witness=None if witness is None else Path(witness),
+        pin=pin,
+        strict=bool(strict),
+    )
+    offered = given or Given()
+    if passphrase is not None:
+        offered = replace(offered, passphrase_secret=passphrase_from_text(passphrase))
+    return open_settings(said, given=offered, limits=limits, clock=clock, environ=environ)
+
+
+def open_settings(
+    said: StoreSettings,
+    *,
+    given: Given | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    clock: Clock = SYSTEM_CLOCK,
+    environ: Mapping[str, str] | None = None,
+) -> KeyStore:
+    """`open_store`, from settings; what they leave out comes from the environment."""
+    if sys.platform == "win32":
+        raise UnsupportedError("Windows is not supported", hint="use WSL, or a container")
+    environ = os.environ if environ is None else environ
+    if is_build(environ):
+        return KeyStore(_in_memory(clock), clock=clock, limits=limits, throw_away=True)
+    settings = said.over(StoreSettings.from_environment(environ))
+    if settings.max_age is not None:
+        limits = replace(limits, max_age=settings.max_age)
+    offered = given or Given()
+    offered = replace(
+        offered,
+        identity=offered.identity or settings.identity,
+        passphrase_file=offered.passphrase_file or settings.passphrase_file,
+    )
+    location = settings.store
+    scheme, colon, rest = ("", "", "") if location is None else location.partition(":")
+    if colon and "/" not in scheme:
+        return _open_url(scheme, rest, settings, offered, limits, clock, environ)
+    directory = _directory(location)
+    return _open_sealed(DirectoryStore(directory), directory, settings, offered, limits, clock, environ)
+
+
+def _directory(location: str | None) -> Path:
+    if location is None:
+        found = find_store()
+        if found is None:
+            raise NotFoundError(
+                f"there is no {DEFAULT_DIRECTORY} directory here or above",
+                hint="strongroom init makes one; --store or STRONGROOM_STORE names another",
+            )
+        return found
+    directory = Path(location)
+    if not (directory / "store.json").is_file() and (directory / DEFAULT_DIRECTORY / "store.json").is_file():
+        return directory / DEFAULT_DIRECTORY
+    if not (directory / "store.json").is_file():
+        raise NotFoundError(f"there is no store in {str(directory)!r}", hint=f"strongroom init {directory} makes one")
+    return directory
+
+
+def _open_sealed(
+    store: Store,
+    directory: Path,
+    settings: StoreSettings,
+    given: Given,
+    limits: Limits,
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> KeyStore:
+    unverified = decode_header(store.header())
+    engines = Engines()
+    try:
+        offered, _ = credentials(given, engines, environ)
+        unsealed = unseal(unverified, store.attachment, offered)
+    finally:
+        engines.close()
+    witness = open_witness(unverified.claims.store, directory, setting=settings.witness, environ=environ)
+    notices = check_origin(unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict)
+    source = SealedStore(store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience)
+    return KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
+
+
+def _open_url(
+    scheme: str,
+    rest: str,
+    settings: StoreSettings,
+    given: Given,
+    limits: Limits,
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> KeyStore:
+    if scheme == "memory":
+        return open_memory(rest, limits=limits, clock=clock)
+    if scheme == "blackbox":
+        # other stores do without these
+        from strongroom.blackbox.repository import Repository
+        from strongroom.stores.plain_blackbox import PlainBlackBox
+
+        engines = Engines()
+        _, find = credentials(given, engines, environ)
+        repository = Repository.discover(Path(rest or ".").absolute(), engine=find(), environ=environ)
+        view = PlainBlackBox(repository, on_close=engines.close)
+        notice = (
+            f"{rest or '.'!r}: GnuPG proves no origin, so these entries are unverified; strongroom import seals them"
+        )
+        return KeyStore(view, clock=clock, limits=limits, notices=(notice,))
+    for point in entry_points(group="strongroom.stores", name=scheme):
+        opened = point.load()(rest, settings=settings, given=given, limits=limits, clock=clock)
+        if isinstance(opened, KeyStore):
+            return opened
+    raise SettingsError(
+        f"{scheme!r} is not a kind of store here", hint=f"a directory, or one of {', '.join(f'{s}:' for s in SCHEMES)}"
+    )
+
+
+def open_memory(rest: str = "", *, limits: Limits = DEFAULT_LIMITS, clock: Clock = SYSTEM_CLOCK) -> KeyStore:
+    """A new, empty store in memory. `?seed=TEXT` gives equal keys to equal names: for parallel test processes only."""
+    query = parse_qs(rest.removeprefix("?"), keep_blank_values=True)
+    if set(query) - {"seed"} or (rest and not query):
+        raise SettingsError(f"memory: takes a seed, not {rest!r}", hint="write it like memory:?seed=tests")
+    maker = SeededMaker(query["seed"][0]) if "seed" in query else None
+    return KeyStore(_in_memory(clock), clock=clock, limits=limits, maker=maker)
+
+
+def _in_memory(clock: Clock) -> SealedStore:
+    """A sealed store that dies with the process. Its root is in its header: what can read one can read the other."""
+    root = Root.generate(StoreId(os.urandom(ID_SIZE)))
+    header = Header.create(root, slots=[DevelopmentSlot.create(root)], now=clock.now(), propagation=0)
+    store = MemoryStore()
+    store.write_header(encode_header(header, root), replaces=None)
+    return SealedStore(store, root, header)
