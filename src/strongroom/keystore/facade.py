@@ -25,7 +25,8 @@ from strongroom.keystore.moves import Moves
 from strongroom.model.keyset import Keyset
 from strongroom.model.types import KeyType
 from strongroom.stores.base import Source
-from strongroom.stores.sealed import SealedStore, Witnessed
+from strongroom.stores.sealed import SealedStore
+from strongroom.stores.watch import Witnessed
 
 
 class KeyStore(Moves):
