@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -140,8 +141,10 @@ def test_the_message_carries_the_file_name(alice: GpgHome) -> None:
         plaintext_line = next(line for line in said.splitlines() if "] PLAINTEXT " in line)
         assert plaintext_line.startswith("[GNUPG:] PLAINTEXT 62 ")
         assert plaintext_line.split()[-1] == name.replace(" ", "%20")
-    with pytest.raises(SettingsError, match="file name"):
-        engine.encrypt(SecretBytes(PLAINTEXT), to=[mine], filename="a\nb")
+    for name in ("a\nb", "\udcff", "x" * 300, "_CONSOLE", ""):  # nothing depends on it: left out
+        sealed = engine.encrypt(SecretBytes(PLAINTEXT), to=[mine], filename=name)
+        said = alice.run("--pinentry-mode", "error", "--status-fd", "2", "--decrypt", stdin=sealed).stderr
+        assert re.search(rb"\] PLAINTEXT 62 \d+ \n", said)
     engine.close()
 
 
@@ -214,3 +217,9 @@ def test_threads_share_an_engine(gpg_homes: GpgHomes, alice: GpgHome) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(there_and_back, range(12)))
     engine.close()
+
+
+@pytest.mark.parametrize("expires_s", [0, -1])
+def test_a_key_that_never_lives_is_not_made(alice: GpgHome, expires_s: int) -> None:
+    with pytest.raises(SettingsError, match="of no use"):
+        GnuPG(environ=alice.env).generate("Brief <brief@example.org>", expires_s=expires_s)

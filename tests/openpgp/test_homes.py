@@ -31,15 +31,14 @@ def test_a_home_is_ours_alone_and_short_enough_for_sockets() -> None:
     assert not home.path.exists()
 
 
-def test_where_it_lies(tmp_path: Path) -> None:
-    runtime = tmp_path / "run"
-    runtime.mkdir()
-    wanted = {"XDG_RUNTIME_DIR": str(runtime)}
-    too_long = {"XDG_RUNTIME_DIR": str(tmp_path / ("x" * 100))}
-    for environ, inside in ((wanted, len(str(runtime)) < 60), (too_long, False), ({"XDG_RUNTIME_DIR": "rel"}, False)):
-        home = PrivateHome(environ)
+def test_it_lies_in_memory_where_the_path_is_short_enough(base: Path) -> None:
+    """Not below a long or relative path: the agent's socket would have no place, or another one."""
+    too_long = base / ("x" * 100)
+    too_long.mkdir()
+    for runtime, inside in ((str(base), True), (str(too_long), False), ("relative", False), ("", False)):
+        home = PrivateHome({"XDG_RUNTIME_DIR": runtime})
         try:
-            assert (home.path.parent == runtime) is inside
+            assert (home.path.parent == base) is inside
         finally:
             home.close()
 

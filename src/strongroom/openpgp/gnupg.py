@@ -9,42 +9,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeGuard
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom._encoding import Timestamp
 from strongroom.errors import (
     ClosedError,
-    FormatError,
     IdentityError,
     NoSecretKeyError,
     OpenPGPError,
     RecipientError,
     SettingsError,
 )
-from strongroom.openpgp import colons, failures, packets, process, surroundings
+from strongroom.openpgp import colons, failures, packets, surroundings
+from strongroom.openpgp.addressing import file_name_option, label_of, public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
-from strongroom.openpgp.homes import MAX_SOCKET_PATH, Home, PrivateHome, UsersHome, agent_answers
-from strongroom.openpgp.naming import as_gpg_reads_it
-from strongroom.openpgp.process import Finished
+from strongroom.openpgp.homes import Home, PrivateHome, UsersHome
+from strongroom.openpgp.naming import as_gpg_reads_it, check_uid
+from strongroom.openpgp.runner import TIME_LIMIT, Runner
 from strongroom.openpgp.status import Status
 from strongroom.primitives.secret import SecretBytes
 
-TIME_LIMIT = 15.0
-"""Seconds for one run of gpg, unless a person may be typing a passphrase."""
-
-_ALWAYS = (
-    "--no-options",  # no gpg.conf, which could name programs to run and recipients to add
-    "--batch",
-    "--no-tty",
-    "--utf8-strings",
-    "--exit-on-status-write-error",
-    "--no-auto-key-locate",
-    "--no-auto-key-retrieve",
-    "--disable-dirmngr",
-    # who may receive is decided above, by full fingerprint; gpg's web of trust would only add questions
-    "--trust-model=always",
-)
 _LISTING = ("--with-colons", "--fixed-list-mode", "--with-subkey-fingerprint")
 _EXPORT = ("--export-options=export-minimal,no-export-attributes", "--export")
 _RINGS_KEPT = 4
@@ -73,11 +57,15 @@ class GnuPG:
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._environ = dict(os.environ if environ is None else environ)
-        self._program = program or surroundings.find_program(self._environ)
+        self._runner = Runner(
+            program or surroundings.find_program(self._environ),
+            self._environ,
+            passphrase=passphrase,
+            terminal=terminal,
+            timeout=timeout,
+        )
         self._users_home = home.absolute() if home is not None else surroundings.users_home(self._environ)
-        self._passphrase = passphrase
-        self._terminal = terminal
-        self._timeout = timeout
+        self._passphrase_given = passphrase is not None
         self._clock = clock
         self._identity: SecretBytes | None = None
         self._identity_home: PrivateHome | None = None
@@ -107,13 +95,12 @@ class GnuPG:
         """As Engine.decrypt: gpg is started once, for a message whose packets are already known to be in order."""
         recipients = packets.recipients_of(ciphertext)
         home = self._secret_home()
-        finished = self._run(
+        finished = self._gpg.unlock(
             home,
             # gpg drops the block that goes beyond its limit; ours is met first, and can be told from other failures
             [f"--max-output={limit + _SMALL}", "--decrypt"],
             stdin=SecretBytes(ciphertext),
             limit=limit,
-            unlocks=True,
         )
         if finished.ended == "output":
             raise OpenPGPError(f"the message opens to more than {limit} bytes", hint="it is no key file; remove it")
@@ -121,24 +108,24 @@ class GnuPG:
         if status.accepts_decryption(returncode=finished.returncode, length=len(finished.stdout)):
             return Opened(plaintext=finished.stdout, recipients=recipients)
         problem = failures.not_opened(
-            status, passphrase_given=self._passphrase is not None, identity=self._identity is not None
+            status, passphrase_given=self._passphrase_given, identity=self._identity is not None
         )
         if isinstance(problem, NoSecretKeyError):
-            self._check_agent(home)
+            self._gpg.check_agent(home)
         raise problem
 
     def encrypt(self, plaintext: SecretBytes, *, to: Sequence[Certificate], filename: str = "") -> bytes:
         """As Engine.encrypt. `filename` is stored inside the message, as BlackBox's files have it."""
-        wanted = _wanted(to, self._clock.now())
+        wanted = wanted_subkeys(to, self._clock.now())
         chosen = [word for fingerprint in wanted for word in ("--recipient", f"{fingerprint}!")]
-        finished = self._run(
+        finished = self._gpg.run(
             self._ring(to),
             [
                 "--no-autostart",
                 "--no-encrypt-to",
                 "--no-throw-keyids",
                 "--cipher-algo=AES256",  # whatever a recipient's key says it prefers
-                *_file_name(filename),
+                *file_name_option(filename),
                 *chosen,
                 "--encrypt",
             ],
@@ -148,9 +135,10 @@ class GnuPG:
         status = Status.parse(finished.status)
         for line in status.of("INV_RECP"):
             raise RecipientError(
-                f"gpg refuses to encrypt to {_named(to, line.word(1))}", hint="strongroom admin list shows every key"
+                f"gpg refuses to encrypt to {label_of(line.word(1), among=to)}",
+                hint="strongroom admin list shows every key",
             )
-        if finished.returncode or finished.ended != "itself" or not status.of("END_ENCRYPTION"):
+        if finished.returncode or not status.of("END_ENCRYPTION"):
             raise OpenPGPError(f"gpg did not encrypt: {finished.last_words}", hint="gpg --version")
         ciphertext = finished.stdout.reveal()
         reached = sorted(packets.recipients_of(ciphertext))
@@ -160,19 +148,19 @@ class GnuPG:
 
     def secret_keys(self) -> tuple[Certificate, ...]:
         """As Engine.secret_keys, from the user's home, or the identity's."""
-        if self._identity is None and (self._users_home is None or not self._users_home.is_dir()):
+        if not self._has_home():
             return ()
         home = self._secret_home()
         listed = self._certificates_of(home, ["--with-secret", "--list-secret-keys"])
         if not listed:
-            self._check_agent(home)
+            self._gpg.check_agent(home)
         return tuple(certificate for certificate in listed if certificate.has_secret)
 
     def certificate(self, selector: str) -> Certificate:
         """As Engine.certificate. Expired and revoked ones count, too: which of two is meant is not ours to guess."""
         wanted = as_gpg_reads_it(selector)
         found: tuple[Certificate, ...] = ()
-        if self._identity is not None or (self._users_home is not None and self._users_home.is_dir()):
+        if self._has_home():
             found = self._certificates_of(self._secret_home(), ["--with-secret", "--list-keys", "--", wanted])
         if not found:
             raise RecipientError(
@@ -202,22 +190,26 @@ class GnuPG:
         self, uid: str, *, expires_s: int | None, passphrase: SecretBytes | None = None
     ) -> tuple[SecretBytes, Certificate]:
         """As Engine.generate: made in a private home, which is gone before this returns."""
-        _check_uid(uid)
+        check_uid(uid)
+        if expires_s is not None and expires_s <= 0:
+            raise SettingsError(
+                f"a key that expires after {expires_s} seconds is of no use", hint="leave it out: never"
+            )
         expires = "never" if expires_s is None else f"seconds={expires_s}"
         secret = passphrase or SecretBytes(b"")
         home = PrivateHome(self._environ)
         try:
-            made = self._run(
+            made = self._gpg.run(
                 home, ["--quick-generate-key", "--", uid, "ed25519", "cert,sign", expires], passphrase=secret
             )
             created = Status.parse(made.status).of("KEY_CREATED")
             if made.returncode or len(created) != 1:
                 raise OpenPGPError(f"gpg made no key: {made.last_words}", hint="gpg --version")
             fingerprint = created[0].word(1)
-            added = self._run(
+            added = self._gpg.run(
                 home, ["--quick-add-key", "--", fingerprint, "cv25519", "encr", expires], passphrase=secret
             )
-            exported = self._run(home, ["--export-secret-keys", "--", fingerprint], passphrase=secret)
+            exported = self._gpg.run(home, ["--export-secret-keys", "--", fingerprint], passphrase=secret)
             if added.returncode or exported.returncode or not len(exported.stdout):
                 raise OpenPGPError(f"gpg made no whole key: {added.last_words}", hint="gpg --version")
             listed = self._certificates_of(home, ["--with-secret", "--list-keys"])
@@ -235,45 +227,19 @@ class GnuPG:
         while self._rings:
             self._rings.popitem()[1].close()
 
-    def _run(
-        self,
-        home: Home,
-        arguments: Sequence[str],
-        *,
-        stdin: SecretBytes | None = None,
-        limit: int = colons.MAX_LISTING,
-        unlocks: bool = False,
-        passphrase: SecretBytes | None = None,
-    ) -> Finished:
-        """One gpg in this home. `unlocks`: with the engine's passphrase, or by asking the person who is there."""
+    @property
+    def _gpg(self) -> Runner:
         if self._closed:
             raise ClosedError("the OpenPGP engine is closed")
-        terminal = None
-        if unlocks:
-            passphrase = self._passphrase
-            if passphrase is None:
-                terminal = surroundings.terminal_of_person() if self._terminal is None else self._terminal or None
-        mode = () if terminal else ("--pinentry-mode=error" if passphrase is None else "--pinentry-mode=loopback",)
-        timeout = None if terminal else self._timeout
-        finished = process.run(
-            self._program,
-            [*_ALWAYS, f"--homedir={home.path}", *mode, *arguments],
-            env=surroundings.environment(self._program, home.path, self._environ, terminal=terminal),
-            stdin=SecretBytes(b"") if stdin is None else stdin,
-            passphrase=passphrase,
-            limit=limit,
-            timeout=timeout,
-        )
-        if finished.ended == "time":
-            raise failures.hung(self._timeout)
-        return finished
+        return self._runner
+
+    def _has_home(self) -> bool:
+        return self._identity is not None or _is_directory(self._users_home)
 
     def _secret_home(self) -> Home:
         """The home that has our secret keys: the user's, or the identity's, made and filled now if need be."""
-        if self._closed:
-            raise ClosedError("the OpenPGP engine is closed")
         if self._identity is None:
-            if self._users_home is None or not self._users_home.is_dir():
+            if not _is_directory(self._users_home):
                 raise NoSecretKeyError(
                     f"there is no GnuPG home {str(self._users_home or '~/.gnupg')!r}, and so no secret key",
                     hint="set GNUPGHOME, or give this machine an identity: strongroom role create NAME",
@@ -281,8 +247,8 @@ class GnuPG:
             return UsersHome(self._users_home)
         home = self._identity_home
         if home is None or not home.mine:
-            home = PrivateHome(self._environ)
-            done = self._run(home, ["--import"], stdin=self._identity)
+            gpg, home = self._gpg, PrivateHome(self._environ)
+            done = gpg.run(home, ["--import"], stdin=self._identity)
             if not any(int(line.word(0) or "0") & 16 for line in Status.parse(done.status).of("IMPORT_OK")):
                 home.close()
                 raise IdentityError("the identity holds no OpenPGP secret key", hint="strongroom role create NAME")
@@ -292,96 +258,37 @@ class GnuPG:
     def _imported(self, keys: bytes) -> PrivateHome:
         """A new private home with these public keys and nothing else."""
         home = PrivateHome(self._environ)
-        done = self._run(home, ["--no-autostart", "--import"], stdin=SecretBytes(keys))
-        if done.ended != "itself":
-            raise OpenPGPError("gpg did not take the public keys")
+        self._gpg.run(home, ["--no-autostart", "--import"], stdin=SecretBytes(keys))  # what it refused is not listed
         return home
 
     def _ring(self, to: Sequence[Certificate]) -> PrivateHome:
         """The private home that holds exactly these certificates: made once, as admins rarely change."""
-        if self._closed:
-            raise ClosedError("the OpenPGP engine is closed")
         key = tuple(sorted({certificate.transferable for certificate in to}))
         home = self._rings.get(key)
         if home is None or not home.mine:
-            home = self._imported(b"".join(_public_key(certificate) for certificate in to))
+            home = self._imported(b"".join(public_key(certificate) for certificate in to))
             while len(self._rings) >= _RINGS_KEPT:
                 self._rings.pop(next(iter(self._rings)))  # removed when the last thread that uses it lets it go
             self._rings[key] = home
         return home
 
     def _certificates_of(self, home: Home, listing: Sequence[str]) -> tuple[Certificate, ...]:
-        listed = self._run(home, [*_LISTING, *listing])
+        listed = self._gpg.run(home, [*_LISTING, *listing])
         found = colons.parse(listed.stdout.reveal(), transferable={})
         if not found:
             return ()
-        exported = self._run(
+        exported = self._gpg.run(
             home, ["--no-autostart", *_EXPORT, "--", *(certificate.fingerprint for certificate in found)]
         )
         return colons.parse(listed.stdout.reveal(), transferable=packets.certificates_in(exported.stdout.reveal()))
 
-    def _check_agent(self, home: Home) -> None:
-        """AgentError if secret keys lie in this home, but its agent cannot be reached: gpg calls that no secret key."""
-        keys = home.path / "private-keys-v1.d"
-        try:
-            held = any(each.suffix == ".key" for each in keys.iterdir())
-        except OSError:
-            return
-        if not held:
-            return
-        env = surroundings.environment(self._program, home.path, self._environ, terminal=None)
-        socket_path = surroundings.agent_socket(self._program, home.path, env)
-        size = len(os.fsencode(socket_path))
-        if size > MAX_SOCKET_PATH:
-            raise failures.path_too_long(home.path, size)
-        if not agent_answers(socket_path):
-            raise failures.agent_unreachable(home.path)
 
-
-def _wanted(to: Sequence[Certificate], at: Timestamp) -> dict[str, str]:
-    """The key id of each subkey to encrypt to, by its fingerprint. RecipientError names who cannot receive."""
-    if not to:
-        raise RecipientError("there is nobody to encrypt to", hint="strongroom admin list")
-    for certificate in to:
-        problem = certificate.problem(at)
-        if problem is not None:
-            raise RecipientError(
-                f"{certificate.label} cannot receive: {problem}", hint=f"gpg --list-keys {certificate.fingerprint}"
-            )
-    return {subkey.fingerprint: subkey.key_id for each in to for subkey in each.usable_for_encryption(at)}
-
-
-def _public_key(certificate: Certificate) -> bytes:
-    """The bytes of this one certificate, whatever else its `transferable` may hold."""
+def _is_directory(path: Path | None) -> TypeGuard[Path]:
+    """And one that we may look into: what is not, is no home of ours."""
     try:
-        found = packets.certificates_in(certificate.transferable).get(certificate.fingerprint)
-    except FormatError as error:
-        raise RecipientError(f"{certificate.label} has no usable public key: {error}") from None
-    if found is None:
-        raise RecipientError(f"{certificate.label} is not in the public key that came with it")
-    return found
-
-
-def _named(to: Sequence[Certificate], recipient: str) -> str:
-    """The label of the certificate that gpg's INV_RECP means."""
-    for certificate in to:
-        if any(subkey.fingerprint == recipient.rstrip("!") for subkey in certificate.encryption_subkeys):
-            return certificate.label
-    return repr(recipient[:80])
-
-
-def _file_name(filename: str) -> tuple[str, ...]:
-    if not all(character.isprintable() for character in filename) or len(filename.encode()) > 255:
-        raise SettingsError(f"{filename[:80]!r} is not a file name that a message can carry")
-    return (f"--set-filename={filename}",) if filename else ()
-
-
-def _check_uid(uid: str) -> None:
-    if not uid.strip() or not uid.isprintable() or len(uid.encode("utf-8", "replace")) > 255:
-        raise SettingsError(
-            f"{uid[:80]!r} is not a user id: one line of printable text, at most 255 bytes",
-            hint="write it like: Web deploy <deploy@example.org>",
-        )
+        return path is not None and path.is_dir()
+    except OSError:
+        return False
 
 
 def _conforms(engine: GnuPG) -> Engine:

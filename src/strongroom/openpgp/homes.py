@@ -26,6 +26,7 @@ _PREFIX = "strongroom-"
 # A home's longest socket is S.gpg-agent.browser; mkdtemp adds eight characters to the prefix.
 _MAX_BASE = MAX_SOCKET_PATH - len(f"/{_PREFIX}xxxxxxxx/S.gpg-agent.browser")
 _PATIENCE = 2.0
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 # The agent of a private home keeps no passphrase, and looks for no card. A fixed count of hashing for protected keys
 # spares each new agent some seconds of calibration; it is about what that finds.
 _AGENT_CONF = b"""\
@@ -55,12 +56,12 @@ class PrivateHome:
         """In the first of the `bases` that will do, which are those of `places`; StoreError if none does."""
         self.path = _new_directory(places(environ) if bases is None else bases)
         self._pid = os.getpid()
-        self._finalizer = weakref.finalize(self, _leave, self.path, self._pid, _own(self.path))
-        conf = os.open(self.path / "gpg-agent.conf", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(conf, _AGENT_CONF)
-        finally:
-            os.close(conf)
+            lock = _furnish(self.path)
+        except OSError as error:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise StoreError(f"{str(self.path)!r} cannot be used: {error.strerror}", hint="set TMPDIR") from None
+        self._finalizer = weakref.finalize(self, _leave, self.path, self._pid, lock)
 
     @property
     def mine(self) -> bool:
@@ -94,17 +95,29 @@ def _new_directory(bases: Iterable[str]) -> Path:
     for base in bases:
         if base.startswith("/") and len(os.fsencode(base)) <= _MAX_BASE:
             with contextlib.suppress(OSError):
-                made = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-                _sweep(made.parent)
-                return made
+                _sweep(Path(base))
+            with contextlib.suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
     raise StoreError("no temporary directory for gpg can be made, in memory or on disk", hint="set TMPDIR")
 
 
-def _own(home: Path) -> int:
-    """A lock on the home that ends with this process, however it ends. It appears under its name once it is held."""
-    lock = os.open(home / "new", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    (home / "new").rename(home / _LOCK)
+def _furnish(home: Path) -> int:
+    """Write the agent's settings, and take the lock that ends with this process, however it ends.
+
+    The lock appears under its name once it is held, so that nobody sweeps a home that is being made.
+    """
+    conf = os.open(home / "gpg-agent.conf", _NEW_FILE, 0o600)
+    try:
+        os.write(conf, _AGENT_CONF)
+    finally:
+        os.close(conf)
+    lock = os.open(home / "new", _NEW_FILE, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (home / "new").rename(home / _LOCK)
+    except OSError:
+        os.close(lock)
+        raise
     return lock
 
 

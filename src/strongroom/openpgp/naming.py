@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from strongroom.errors import RecipientError
+from strongroom.errors import RecipientError, SettingsError
 
 _HEX = re.compile(r"(?:0x)?((?:[0-9A-Fa-f]{16}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}))")
 _MAIL = re.compile(r"<?([^<>\s]+@[^<>\s]+)>?")
@@ -24,3 +24,12 @@ def as_gpg_reads_it(selector: str) -> str:
         return "0x" + digits[1].upper()
     mail = _MAIL.fullmatch(text)
     return f"<{mail[1]}>" if mail is not None else f"*{text}"
+
+
+def check_uid(uid: str) -> None:
+    """SettingsError unless it is one line of printable text that a key can carry."""
+    if not uid.strip() or not uid.isprintable() or len(uid.encode("utf-8", "replace")) > 255:
+        raise SettingsError(
+            f"{uid[:80]!r} is not a user id: one line of printable text, at most 255 bytes",
+            hint="write it like: Web deploy <deploy@example.org>",
+        )
