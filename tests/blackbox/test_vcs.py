@@ -122,6 +122,16 @@ def test_a_bare_repository_in_a_directory_of_the_work_tree_is_not_obeyed(root: P
     assert not (root / "pwned").exists()
 
 
+def test_a_broken_git_directory_does_not_lead_into_the_repository_around_it(root: Path) -> None:
+    inner = root / "inner"
+    (inner / ".git").mkdir(parents=True)
+    (inner / ".git" / "HEAD").write_bytes(b"nonsense")
+    (inner / "f").write_bytes(b"x")
+    with pytest.raises(GitError, match="not a git repository"):
+        Git(root=inner, top=inner, environ=os.environ).commit(["f"], "x")
+    assert git(root, "ls-files") == b""
+
+
 def test_variables_that_turn_git_elsewhere_stay_outside(root: Path, tmp_path: Path) -> None:
     (root / "f").write_bytes(b"x")
     control = _git(
