@@ -82,7 +82,7 @@ def pkcs8_of(pem: bytes) -> bytes:
 
 
 class TestKeysThatSayTheirType:
-    @pytest.mark.parametrize("bits", [2048, 3072, 4096])
+    @pytest.mark.parametrize("bits", [2048, 3072, pytest.param(4096, marks=pytest.mark.slow)])
     def test_rsa_by_its_size(self, bits: int) -> None:
         pem = openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", f"rsa_keygen_bits:{bits}")
         found = taken(pem)
@@ -176,6 +176,7 @@ class TestEncryptedKeys:
             with pytest.raises(PassphraseError):
                 taken(raw, kind, PASSPHRASE)
 
+    @pytest.mark.slow  # openssl pays for them, and so do we
     def test_ten_million_iterations_are_tried_and_one_more_is_not(self, ed25519_pem: bytes) -> None:
         sealed = openssl(
             "pkcs8", "-topk8", "-v2", "aes-256-cbc", "-iter", "10000001", "-outform", "DER",
@@ -202,6 +203,20 @@ class TestEncryptedKeys:
         with pytest.raises(PolicyError):
             taken(regrown(sealed, usual, b"".join(map(integer, cost))), passphrase=PASSPHRASE)
         assert time.process_time() - before < 0.2
+
+    @pytest.mark.parametrize("count", [10_000_001, 1 << 62])
+    def test_iterations_are_bounded(self, ed25519_pem: bytes, count: int) -> None:
+        for how in (("-v2", "aes-256-cbc"), ("-v1", "PBE-SHA1-3DES")):
+            sealed = openssl(
+                "pkcs8", "-topk8", *how, "-iter", "4096", "-outform", "DER", "-passout", "pass:of the file",
+                stdin=ed25519_pem,
+            )  # fmt: skip
+            assert sealed.count(integer(4096)) == 1
+            assert taken(sealed, passphrase=PASSPHRASE).kind is KeyType.ED25519
+            before = time.process_time()
+            with pytest.raises(PolicyError):
+                taken(regrown(sealed, integer(4096), integer(count)), passphrase=PASSPHRASE)
+            assert time.process_time() - before < 0.2  # nothing was derived
 
     def test_parameters_that_are_no_positive_numbers(self, ed25519_pem: bytes) -> None:
         sealed = openssl(
@@ -381,6 +396,8 @@ def long_integer(value: int) -> bytes:
     content = value.to_bytes(value.bit_length() // 8 + 1, "big")
     if len(content) < 0x80:
         return bytes([0x02, len(content)]) + content
+    if len(content) < 0x100:
+        return bytes([0x02, 0x81, len(content)]) + content
     return b"\x02\x82" + len(content).to_bytes(2, "big") + content
 
 
@@ -401,7 +418,7 @@ class TestRawKeys:
 
     @pytest.mark.parametrize("kind", RAW_KINDS, ids=lambda kind: kind.value)
     def test_other_texts_are_refused(self, kind: KeyType) -> None:
-        text = urlsafe_b64encode(b"\x3e\xff\xfb\xff\xbe" + RAW[5:])
+        text = urlsafe_b64encode(b"\xfb\xff\xfe" + RAW[3:])
         assert b"-" in text
         assert b"_" in text
         last = bytes([text[-2] + 1]) + b"="
@@ -493,7 +510,6 @@ class TestHostileBytes:
         try:
             found = taken(bytes(raw), kind, passphrase)
         except StrongroomError as error:
-            assert error.__cause__ is None
             shown = "".join(traceback.format_exception(error)) + error.hint
             for at in range(len(raw) - 12):
                 piece = bytes(raw[at : at + 12])
@@ -560,9 +576,9 @@ class TestReading:
 
     def test_an_unbuffered_stream_is_read_to_its_end(self) -> None:
         read, write = os.pipe()
-        with open(write, "wb", buffering=0) as pipe:
+        with os.fdopen(write, "wb", buffering=0) as pipe:
             pipe.write(b"one")
-            with open(read, "rb", buffering=0) as stream:
+            with os.fdopen(read, "rb", buffering=0) as stream:
                 timer = threading.Timer(0.05, lambda: (pipe.write(b"two"), pipe.close()))
                 timer.start()
                 assert read_source(None, stream).reveal() == b"onetwo"  # type: ignore[arg-type]  # a raw stream, as -u
@@ -587,7 +603,7 @@ class TestReading:
             read_source(None, io.BytesIO())
 
     def test_what_is_missing_or_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(NotFoundError, match="key.pem"):
+        with pytest.raises(NotFoundError, match=r"key\.pem"):
             read_source(tmp_path / "key.pem", io.BytesIO())
         for path in (tmp_path, Path("/dev/zero"), tmp_path / "a\0b"):
             with pytest.raises(StoreError):
