@@ -1,0 +1,89 @@
+"""blackbox: reading a BlackBox repository, with or without a store in it."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from strongroom.cli import output
+from strongroom.cli.context import Session, examples, verb
+from strongroom.cli.groups import LazyGroup, VerbCommand
+from strongroom.cli.verbs import BLACKBOX_VERBS
+
+if TYPE_CHECKING:
+    from strongroom.blackbox.repository import Repository
+
+
+@click.group(
+    cls=LazyGroup,
+    sections=BLACKBOX_VERBS,
+    epilog=examples("strongroom blackbox list-files", "strongroom blackbox cat config/database.yml"),
+)
+def blackbox() -> None:
+    """Read a BlackBox repository (.blackbox or keyrings/live) as it is."""
+
+
+@click.command(
+    cls=VerbCommand,
+    epilog=examples("strongroom blackbox cat config/database.yml", "strongroom blackbox cat tls.key.gpg > tls.key"),
+)
+@click.argument("files", nargs=-1, required=True)
+@verb
+def cat(session: Session, files: tuple[str, ...]) -> None:
+    """Print the plaintext of FILES: exactly their bytes, decrypted in memory, never on disk."""
+    repository = _repository(session)
+    found = []
+    for name in files:
+        plaintext = repository.read(repository.name_of(name)).reveal()
+        if session.as_json:
+            found.append({"file": name, "base64": base64.b64encode(plaintext).decode("ascii")})
+        else:
+            output.write_bytes(plaintext, redirect="strongroom blackbox cat FILE > OUTPUT")
+    if session.as_json:
+        output.write_json(found)
+
+
+@click.command(
+    cls=VerbCommand, epilog=examples("strongroom blackbox list-files", "strongroom blackbox list-files --json")
+)
+@verb
+def list_files(session: Session) -> None:
+    """List the registered files, by their names in the repository: on a pipe, with exactly their bytes."""
+    _list(session, _repository(session).files())
+
+
+@click.command(cls=VerbCommand, epilog=examples("strongroom blackbox list-admins"))
+@verb
+def list_admins(session: Session) -> None:
+    """List the admins as blackbox-admins.txt has them."""
+    _list(session, _repository(session).admins())
+
+
+def _repository(session: Session) -> Repository:
+    from strongroom.blackbox.repository import Repository
+
+    if session.identity is None and not _environment_has_identity():
+        return Repository.discover()
+    from strongroom.keystore.credentials import Engines, credentials  # only a machine with an identity pays for it
+
+    engines = Engines()
+    click.get_current_context().call_on_close(engines.close)
+    _, find = credentials(session.given(), engines)
+    return Repository.discover(engine=find())
+
+
+def _environment_has_identity() -> bool:
+    return any(os.environ.get(name) for name in ("STRONGROOM_IDENTITY", "STRONGROOM_IDENTITY_FILE"))
+
+
+def _list(session: Session, names: tuple[str, ...]) -> None:
+    if session.as_json:
+        output.write_json(list(names))
+    elif output.stdout_is_terminal():
+        output.write_lines(names)
+    else:
+        # scripts pass these on to programs that open files: a name must stay the bytes that it is
+        output.write_bytes(b"".join(os.fsencode(name) + b"\n" for name in names), redirect="")

@@ -1,0 +1,44 @@
+"""doctor: what this process can open, and if not, why, and which command helps."""
+
+from __future__ import annotations
+
+import click
+
+from strongroom.cli import output
+from strongroom.cli.context import Session, examples, verb
+from strongroom.cli.exitcodes import CANNOT_OPEN, DONE, FAILED
+from strongroom.cli.groups import VerbCommand
+
+_MARKS = {"ok": "ok", "warning": "warn", "problem": "FAIL", "note": "note"}
+
+
+@click.command(
+    cls=VerbCommand,
+    epilog=examples("strongroom doctor", "strongroom doctor --ready      for a container's readiness probe"),
+)
+@click.option("--ready", is_flag=True, help="Say nothing; exit 0 if the store opens here, 3 if not.")
+@verb
+def doctor(session: Session, *, ready: bool) -> None:
+    """Look at gpg, the store, its slots, the pin and the witness, and say what helps where something is wrong."""
+    from strongroom.keystore.doctor import examine
+
+    examination = examine(session.store, given=session.given(), pin=session.pin)
+    code = DONE if examination.healthy else (CANNOT_OPEN if not examination.opens else FAILED)
+    if ready:
+        click.get_current_context().exit(DONE if examination.opens else CANNOT_OPEN)
+    if session.as_json:
+        output.write_json(
+            {
+                "opens": examination.opens,
+                "findings": [
+                    {"level": found.level, "about": found.about, "fact": found.fact, "hint": found.hint}
+                    for found in examination.findings
+                ],
+            }
+        )
+    else:
+        for found in examination.findings:
+            output.write_line(f"{_MARKS[found.level]:<5} {found.about:<12} {found.fact}")
+            if found.hint:
+                output.write_line(f"{'':<18} -> {found.hint}")
+    click.get_current_context().exit(code)

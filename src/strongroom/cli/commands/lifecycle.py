@@ -1,0 +1,142 @@
+"""rotate, add, promote, suspend, resume, compromise: the words for a key's life."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from strongroom.cli.completing import existing_name
+from strongroom.cli.context import Session, examples, verb
+from strongroom.cli.groups import VerbCommand
+from strongroom.cli.progress import busy
+
+if TYPE_CHECKING:
+    from strongroom.primitives.secret import SecretBytes
+
+REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the version.")
+
+
+VALUE_FILE = click.option(
+    "--value-file",
+    type=click.Path(path_type=Path, allow_dash=True),
+    metavar="FILE",
+    help="For a secret: a file with its new value; - is standard input.",
+)
+GENERATE = click.option("--generate", is_flag=True, help="For a secret: 64 random characters.")
+
+
+def value_options(function: Callable[..., None]) -> Callable[..., None]:
+    """--value-file and --generate: where the new value of a `secret` comes from. Never from argv."""
+    return VALUE_FILE(GENERATE(function))
+
+
+def read_value(value_file: Path | None) -> SecretBytes | None:
+    """The bytes of --value-file, or None."""
+    if value_file is None:
+        return None
+    from strongroom.keystore.importing import read_source
+
+    return read_source(None if str(value_file) == "-" else value_file, sys.stdin.buffer)
+
+
+@click.command(
+    cls=VerbCommand,
+    epilog=examples(
+        "strongroom rotate student-records",
+        "strongroom rotate student-records --now",
+        "strongroom rotate database-url --value-file new-url.txt",
+    ),
+)
+@existing_name
+@click.option("--now", is_flag=True, help="Promote at once: hosts that have not got it yet cannot read what it makes.")
+@value_options
+@verb
+def rotate(session: Session, name: str, *, now: bool, value_file: Path | None, generate: bool) -> None:
+    """Add a version to NAME. It becomes primary after the keyset's propagation; old versions go on reading."""
+    from strongroom.cli import views
+
+    keystore = session.open()
+    value = read_value(value_file)
+    with busy("making the new version"):
+        keyset = keystore.rotate(name, now=now, value=value, generate=generate)
+    views.moved(session, keystore, keyset, "rotated")
+
+
+@click.command(
+    cls=VerbCommand, epilog=examples("strongroom add student-records", "strongroom promote student-records 2")
+)
+@existing_name
+@VALUE_FILE
+@verb
+def add(session: Session, name: str, value_file: Path | None) -> None:
+    """Add a version to NAME in pre-activation: it reads everywhere, and protects once it is promoted."""
+    from strongroom.cli import views
+
+    keystore = session.open()
+    value = read_value(value_file)
+    with busy("making the new version"):
+        keyset = keystore.add(name, value=value)
+    views.moved(session, keystore, keyset, "added to")
+
+
+@click.command(cls=VerbCommand, epilog=examples("strongroom promote student-records 2"))
+@existing_name
+@click.argument("version", type=int)
+@verb
+def promote(session: Session, name: str, version: int) -> None:
+    """Make VERSION of NAME primary now."""
+    from strongroom.cli import views
+
+    keystore = session.open()
+    views.moved(session, keystore, keystore.promote(name, version), "promoted in")
+
+
+@click.command(cls=VerbCommand, epilog=examples("strongroom suspend student-records 1 --reason 'under investigation'"))
+@existing_name
+@click.argument("version", type=int)
+@REASON
+@verb
+def suspend(session: Session, name: str, version: int, reason: str) -> None:
+    """Stop VERSION of NAME: it neither protects nor reads until it is resumed."""
+    from strongroom.cli import views
+
+    keystore = session.open()
+    views.moved(session, keystore, keystore.suspend(name, version, reason=reason), "suspended in")
+
+
+@click.command(cls=VerbCommand, epilog=examples("strongroom resume student-records 1"))
+@existing_name
+@click.argument("version", type=int)
+@verb
+def resume(session: Session, name: str, version: int) -> None:
+    """Take the suspended VERSION of NAME back into use."""
+    from strongroom.cli import views
+
+    keystore = session.open()
+    views.moved(session, keystore, keystore.resume(name, version), "resumed in")
+
+
+@click.command(cls=VerbCommand, epilog=examples("strongroom compromise student-records 1 --reason 'laptop stolen'"))
+@existing_name
+@click.argument("version", type=int)
+@REASON
+@value_options
+@verb
+def compromise(
+    session: Session, name: str, version: int, *, reason: str, value_file: Path | None, generate: bool
+) -> None:
+    """Mark VERSION of NAME compromised: it protects no more and reads only when asked.
+
+    If it was primary, a new version takes its place at once. What it protected must be encrypted again.
+    """
+    from strongroom.cli import views
+
+    keystore = session.open()
+    value = read_value(value_file)
+    with busy("making the next version"):
+        keyset = keystore.compromise(name, version, reason=reason, value=value, generate=generate)
+    views.moved(session, keystore, keyset, "compromised in")

@@ -1,0 +1,142 @@
+"""How keysets are shown: the same facts as JSON, as a table's row and as lines. Never material."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strongroom._encoding import Timestamp, b64encode, format_duration, format_time
+from strongroom.cli import output
+from strongroom.model.names import format_key_id
+
+if TYPE_CHECKING:
+    from strongroom.cli.context import Session
+    from strongroom.keystore.facade import KeyStore
+    from strongroom.model.keyset import Keyset
+    from strongroom.model.version import Version
+
+When = Callable[[Timestamp], str]
+"""Writes a time."""
+
+
+def keyset_json(keyset: Keyset, now: Timestamp) -> dict[str, object]:
+    """A keyset for machines; states are those in force now."""
+    primary = keyset.primary_at(now)
+    following = keyset.next_change(now)
+    policy = keyset.policy
+    return {
+        "name": keyset.name,
+        "type": keyset.type.value,
+        "purpose": keyset.purpose.value,
+        "revision": keyset.revision,
+        "primary": None if primary is None else primary.number,
+        "next_change": None if following is None else format_time(following),
+        "policy": {
+            "rotate_every": None if policy.rotate_every is None else format_duration(policy.rotate_every),
+            "propagation": None if policy.propagation is None else format_duration(policy.propagation),
+        },
+        "labels": dict(keyset.labels),
+        "versions": [version_json(version, now) for version in keyset.versions],
+    }
+
+
+def version_json(version: Version, now: Timestamp) -> dict[str, object]:
+    """A version for machines."""
+    return {
+        "version": version.number,
+        "key_id": format_key_id(version.key_id),
+        "state": version.state_at(now).value,
+        "created": format_time(version.created),
+        "primary_from": None if version.promote_at is None else format_time(version.promote_at),
+        "changed": format_time(version.changed),
+        "reason": version.reason,
+        "prefix": version.prefix.value,
+        "public": None if version.public is None else b64encode(version.public),
+    }
+
+
+KEYSET_COLUMNS = ("NAME", "TYPE", "PRIMARY", "STATE", "SINCE", "NEXT")
+
+
+def keyset_row(keyset: Keyset, now: Timestamp, when: When) -> tuple[object, ...]:
+    """One line of `list`: SINCE and NEXT are when versions became and become primary."""
+    primary = keyset.primary_at(now)
+    following = keyset.next_change(now)
+    number = "-" if primary is None else str(primary.number)
+    return (
+        keyset.name,
+        keyset.type.value,
+        f"{number} of {len(keyset.versions)}" if when is short_time else number,
+        "no primary" if primary is None else primary.state_at(now).value,
+        "-" if primary is None or primary.promote_at is None else when(primary.promote_at),
+        "-" if following is None else when(following),
+    )
+
+
+VERSION_COLUMNS = ("VERSION", "KEY ID", "STATE", "CREATED", "PRIMARY FROM", "REASON")
+
+
+def version_row(keyset: Keyset, version: Version, now: Timestamp, when: When) -> tuple[object, ...]:
+    """One line of `show`: the primary is marked with a star."""
+    star = "*" if version is keyset.primary_at(now) else ""
+    return (
+        f"{version.number}{star}",
+        format_key_id(version.key_id),
+        version.state_at(now).value,
+        when(version.created),
+        "-" if version.promote_at is None else when(version.promote_at),
+        version.reason,
+    )
+
+
+def keyset_facts(keyset: Keyset) -> dict[str, object]:
+    """What `show` says above the versions."""
+    policy = keyset.policy
+    return {
+        "name": keyset.name,
+        "type": keyset.type.value,
+        "purpose": keyset.purpose.value,
+        "revision": keyset.revision,
+        "rotate every": None if policy.rotate_every is None else format_duration(policy.rotate_every),
+        "propagation": None if policy.propagation is None else format_duration(policy.propagation),
+        **{f"label {key}": text for key, text in keyset.labels.items()},
+    }
+
+
+def when() -> When:
+    """How times are written: short for a person, in full for a pipe."""
+    return short_time if output.stdout_is_terminal() else format_time
+
+
+def short_time(at: Timestamp) -> str:
+    """UTC to the minute."""
+    return format_time(at)[:16].replace("T", " ") + "Z"
+
+
+def moved(session: Session, keystore: KeyStore, keyset: Keyset, event: str) -> None:
+    """What a command says after it changed a keyset: the keyset as JSON, or a sentence and what to do next."""
+    now = keystore.clock.now()
+    if session.as_json:
+        output.write_json(keyset_json(keyset, now))
+        return
+    primary = keyset.primary_at(now)
+    at = "no version is primary" if primary is None else f"version {primary.number} is primary"
+    output.tell(f"{event} {keyset.name} ({keyset.type.value}): {at}")
+    following = keyset.next_change(now)
+    if following is not None:
+        after = keyset.primary_at(following)
+        number = "?" if after is None else after.number
+        output.tell(f"version {number} becomes primary at {short_time(following)}; deploy the store before that")
+    path = keystore.path_of(keyset.name)
+    if path is not None and any((above / ".git").exists() for above in path.absolute().parents):
+        to_share((str(path),))
+
+
+def to_share(paths: Iterable[str]) -> None:
+    """The command that hands changed files to the others, as it can be typed here."""
+    words = " ".join(shlex.quote(os.path.relpath(path) if Path(path).is_absolute() else path) for path in paths)
+    if words:
+        output.tell(f"to share it: git add {words} && git commit")
