@@ -11,9 +11,14 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from strongroom.errors import FormatError, PolicyError
@@ -63,12 +68,7 @@ def public_of(kind: str, material: SecretBytes) -> bytes | None:
         return hpke.public_of(kind, material)
     if kind in SYMMETRIC or kind == SECRET:
         return None
-    if kind not in RSA_BITS:
-        key: RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey = signing.load(kind, material)
-    else:
-        key = rsa.load_sealed(material)
-        if key.key_size != RSA_BITS[kind]:
-            raise FormatError(f"the material of a {kind} version has {key.key_size} bits")
+    key = _rsa(kind, material) if kind in RSA_BITS else signing.load(kind, material)
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -78,7 +78,7 @@ def private_key(kind: str, material: SecretBytes) -> PrivateKey:
     PolicyError for a type that has none, FormatError or IntegrityError where the material is not of this kind.
     """
     if kind in RSA_BITS:
-        return rsa.load_sealed(material)
+        return _rsa(kind, material)
     if kind in {"ed25519", "ecdsa-p256"}:
         return signing.load(kind, material)
     if kind in hpke.PUBLIC_LENGTHS:
@@ -87,10 +87,15 @@ def private_key(kind: str, material: SecretBytes) -> PrivateKey:
 
 
 def public_key(kind: str, public: bytes) -> object:
-    """The public key as a `cryptography` object. FormatError."""
+    """The public key as a `cryptography` object. FormatError where it is not of this kind; PolicyError as above."""
     if kind in hpke.PUBLIC_LENGTHS:
         return hpke.load_public(kind, public)
-    return signing.load_spki(public)
+    if kind not in {"ed25519", "ecdsa-p256", *RSA_BITS}:
+        raise PolicyError(f"a {kind} keyset has no public key")
+    key = signing.load_spki(public)
+    if _kind_of(key) != kind:
+        raise FormatError(f"the public half is not of type {kind!r}")
+    return key
 
 
 def check_raw(kind: str, raw: SecretBytes) -> SecretBytes:
@@ -110,6 +115,21 @@ def check_raw(kind: str, raw: SecretBytes) -> SecretBytes:
         raise PolicyError("all bytes of the key are alike: that is a placeholder, not a key")
     public_of(kind, raw)
     return raw
+
+
+def _rsa(kind: str, material: SecretBytes) -> RSAPrivateKey:
+    key = rsa.load_sealed(material)
+    if key.key_size != RSA_BITS[kind]:
+        raise FormatError(f"the material of a {kind} version has {key.key_size} bits")
+    return key
+
+
+def _kind_of(key: object) -> str | None:
+    if isinstance(key, RSAPublicKey):
+        return f"rsa-{key.key_size}"
+    if isinstance(key, Ed25519PublicKey):
+        return "ed25519"
+    return "ecdsa-p256" if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1) else None
 
 
 def _check_generated(kind: str) -> None:
