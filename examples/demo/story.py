@@ -1,0 +1,327 @@
+"""The story: eleven steps, each with what was typed, what came of it, and what must be true of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import time
+from base64 import urlsafe_b64encode
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.fernet import Fernet, InvalidToken
+
+from examples.demo import search
+from examples.demo.site import Redis, Site, environment_of
+from examples.demo.stage import Person, Stage, UntrueError
+from strongroom._encoding import b64decode
+from strongroom.blackbox import Repository
+from strongroom.keystore.opening import open_store
+from strongroom.openpgp.discovery import find_engine
+from strongroom.primitives.secret import SecretBytes
+
+REGISTRAR = Path(__file__).resolve().parent.parent / "registrar"
+RECORDS = "student-records"
+PROPAGATION_S = 8
+# Numbers that are issued to nobody: the first is the famous one of a wallet's sample card.
+STUDENTS = {"Ada Lovelace": "078-05-1120", "Alan Turing": "987-65-4321", "Grace Hopper": "987-65-4325"}
+LATECOMERS = {"Edsger Dijkstra": "987-65-4328", "Barbara Liskov": "987-65-4329"}
+
+# The loop of blackbox_postdeploy, as the original script has it.
+POSTDEPLOY = """\
+while IFS= read <&99 -r unencrypted; do
+  gpg --use-agent -q --decrypt --yes -o "$unencrypted" "$unencrypted.gpg" && echo "decrypted $unencrypted"
+done 99<.blackbox/blackbox-files.txt
+"""
+
+
+class Story:
+    """Everything that happens, in its order."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.plaintexts = search.Plaintexts()
+        for number in (*STUDENTS.values(), *LATECOMERS.values()):
+            self.plaintexts.add("a social security number", number.encode())
+            self.plaintexts.add("a social security number", number.replace("-", "").encode())
+        self.password = urlsafe_b64encode(os.urandom(24)).decode()
+        self.plaintexts.add("the database password", self.password.encode())
+        self.origin = stage.place / "registrar.git"
+        self.database = stage.place / "data" / "registrar.sqlite3"
+
+    def tell(self) -> None:
+        """All steps."""
+        self.redis = Redis(self.stage)
+        self.two_people_and_a_repository()
+        self.a_store()
+        self.keys()
+        self.a_role_account()
+        self.the_site()
+        self.the_main_job()
+        self.a_signature()
+        self.a_rotation()
+        self.a_second_admin()
+        self.the_original_postdeploy()
+        self.the_search()
+
+    def two_people_and_a_repository(self) -> None:
+        """Keys, git, BlackBox, and one registered file."""
+        stage = self.stage
+        stage.step("Two people, and a git repository in BlackBox's layout")
+        self.alice, self.bob = stage.person("alice"), stage.person("bob")
+        self.alice.makes_a_key()
+        self.bobs_fingerprint = self.bob.makes_a_key()
+        self.alice.quietly("git", "init", "--quiet", "--bare", "--initial-branch=main", str(self.origin))
+        self.alice.types(f"git clone --quiet {self.origin} registrar", lines=0)
+        work = self.alice.directory = self.alice.home / "registrar"
+        shutil.copytree(REGISTRAR, work, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        declared = work / "strongroom.toml"
+        wait = f'propagation = "{PROPAGATION_S}s"\n'  # a day is the rule; nobody would watch that long
+        declared.write_text(declared.read_text().replace(f"[keysets.{RECORDS}]\n", f"[keysets.{RECORDS}]\n{wait}"))
+        engine = find_engine(environ=self.alice.environ)
+        try:
+            (me,) = engine.secret_keys()
+            repository = Repository.create(
+                work, admin=me, label="alice@example.org", engine=engine, environ=self.alice.environ
+            )
+            (work / "config").mkdir()
+            (work / "config" / "database.yml").write_text(f"password: {self.password}\n")
+            stage.say('alice > Repository.create(…); repository.register("config/database.yml")')
+            repository.register("config/database.yml", approved=[me.fingerprint])
+        finally:
+            engine.close()
+        stage.check((work / "config" / "database.yml.gpg").is_file(), "config/database.yml.gpg is there")
+        stage.check(not (work / "config" / "database.yml").exists(), "its plaintext is gone from the work tree")
+        shown = self.alice.types("strongroom blackbox cat config/database.yml", lines=0)
+        stage.check(shown == f"password: {self.password}\n", "Alice reads it in memory (not shown here)")
+
+    def a_store(self) -> None:
+        """A root, sealed to Alice."""
+        stage = self.stage
+        stage.step("A store in it, sealed to Alice")
+        self.alice.types("strongroom init", lines=12)
+        self.store = self.alice.directory / ".strongroom"
+        files = (self.alice.directory / ".blackbox" / "blackbox-files.txt").read_text()
+        stage.check("root.1" not in files, "the root file is not on BlackBox's list of files")
+        self.pin = self.alice.types("strongroom pin").strip()
+        line = self.alice.quietly("gpg", "--batch", "--quiet", "--decrypt", str(self.store / "root.1.gpg"))
+        self.plaintexts.add("the root key", b64decode(line.split()[-1].decode()))
+        stage.check(line.startswith(b"strongroom/1 root "), "plain 'gpg -d' opens the root file (not shown here)")
+
+    def keys(self) -> None:
+        """What strongroom.toml names."""
+        stage = self.stage
+        stage.step("The keys that strongroom.toml names")
+        self.alice.types("strongroom ensure")
+        again = self.alice.types("strongroom ensure")
+        stage.check("nothing is missing" in again, "asking again changes nothing")
+        told = json.loads(self.alice.types("strongroom list --json", lines=0))
+        kinds = {each["name"]: each["type"] for each in told}
+        stage.check(
+            kinds == {RECORDS: "fernet", "jwt-signing": "rsa-3072", "django-secret-key": "secret"},
+            ", ".join(f"{name} is {kind}" for name, kind in sorted(kinds.items())),
+        )
+
+    def a_role_account(self) -> None:
+        """A machine's key: one file."""
+        stage = self.stage
+        stage.step("A role account for the web host: one file that opens the store with no prompt")
+        self.web = stage.person("web")
+        identity = self.web.home / "web-deploy.identity"
+        self.alice.types(f"strongroom role create web-deploy --out {identity}")
+        stage.check(identity.stat().st_mode & 0o777 == 0o600, "the identity file has mode 0600")
+        self._shares(self.alice, "A site, a store and a role account")
+        self.web.types(f"git clone --quiet {self.origin} registrar", lines=0)
+        self.web.directory = self.web.home / "registrar"
+        del self.web.environ["GNUPGHOME"]  # it has no keyring, neither its own nor anybody else's
+        self.web.types("strongroom list", exits=3)
+        stage.check(True, "without the identity file it cannot open the store (exit status 3)")
+        self.web.environ |= {"STRONGROOM_IDENTITY_FILE": str(identity), "STRONGROOM_PIN": self.pin}
+        self.web.types("strongroom list")
+
+    def the_site(self) -> None:
+        """The example site, as the role account."""
+        stage = self.stage
+        stage.step("The site runs as the role account")
+        self.database.parent.mkdir(mode=0o700)
+        self.web.environ |= {"REGISTRAR_DATA": str(self.database.parent)}
+        if self.redis:
+            self.web.environ |= {"REGISTRAR_REDIS": self.redis.url}
+            stage.say(f"its cache is a real Redis, {self.redis.url}")
+        else:
+            stage.say("its cache is in its own memory: there is no redis-server here")
+        self.web.types("python manage.py migrate --verbosity 0")
+        printed = self.web.types("python manage.py check --deploy", lines=0)
+        stage.check("strongroom." not in printed, "'check --deploy' has nothing to say about the keys")
+        self.site = Site(stage, self.web)
+        stage.check(self.site.tells("/health/") == {"version": 1}, "it answers, and version 1 of its key protects")
+
+    def the_main_job(self) -> None:
+        """Students are enrolled; tokens go through the database and the cache."""
+        stage = self.stage
+        stage.step("Its main job: student records, whose social security numbers are Fernet tokens")
+        for name, number in STUDENTS.items():
+            self._enrols(name, number)
+        first, again = (self.site.tells("/students/1/") for _ in range(2))
+        stage.say(f"GET /students/1/ → {json.dumps(again)}")
+        stage.check(first["ssn"] == "***-**-1120", "the record opens")
+        stage.check((first["cached"], again["cached"]) == (False, True), "the second time its token is from the cache")
+        self.old_tokens = self._tokens()
+        stage.check(len(self.old_tokens) == len(STUDENTS), f"the database holds {len(self.old_tokens)} tokens")
+        if self.redis:
+            stage.check(self.redis.holds() == 1, "and Redis one of them")
+
+    def a_signature(self) -> None:
+        """RSA-PSS by the site."""
+        stage = self.stage
+        stage.step("A transcript, signed with the RSA key")
+        status, signed = self.site.asks("/students/1/transcript/")
+        stage.say(f"GET /students/1/transcript/ → {signed[:76]}…")
+        claims = self.site.tells("/transcripts/", {"transcript": signed})
+        stage.check(status == 200 and claims["name"] == "Ada Lovelace", f"it verifies: {json.dumps(claims)}")
+        forged = ("A" if signed[0] != "A" else "B") + signed[1:]
+        stage.check(self.site.asks("/transcripts/", {"transcript": forged})[0] == 400, "with one letter changed: 400")
+
+    def a_rotation(self) -> None:
+        """A new version while the site runs; then the stored tokens move to it."""
+        stage = self.stage
+        stage.step("The key is rotated while the site runs")
+        pid = self.site.pid
+        self.alice.types("git pull --quiet", lines=0)
+        self.alice.types(f"strongroom rotate {RECORDS}")
+        told = json.loads(self.alice.quietly("strongroom", "show", RECORDS, "--json"))
+        takes_over = datetime.fromisoformat(told["next_change"]).timestamp()
+        self._shares(self.alice, "Rotate student-records")
+        self.web.types("git pull --quiet", lines=0)
+        time.sleep(1.2)  # the site asks once a second whether a file has changed
+        version = self.site.tells("/health/")["version"]
+        if time.time() < takes_over:
+            stage.check(version == 1, f"version 2 is here, and version 1 protects until {told['next_change']}")
+        else:
+            stage.say(f"(this machine needed more than the {PROPAGATION_S} s until version 2 took over)")
+        time.sleep(max(0.0, takes_over - time.time()) + 1.2)
+        stage.check(
+            self.site.tells("/health/") == {"version": 2}, "at that moment version 2 took over, with no restart"
+        )
+        stage.check(
+            self.site.pid == pid and Path(f"/proc/{pid}").exists() == Path("/proc/self").exists(), "same process"
+        )
+        for name, number in LATECOMERS.items():
+            self._enrols(name, number)
+        wanted = list({**STUDENTS, **LATECOMERS}.values())
+        read = [self.site.tells(f"/students/{number}/")["ssn"] for number in range(1, len(wanted) + 1)]
+        stage.check([ssn[-4:] for ssn in read] == [ssn[-4:] for ssn in wanted], "old and new records open")
+        one, two = self._fernet_key(1), self._fernet_key(2)
+        new = [token for token in self._tokens() if token not in self.old_tokens]
+        stage.check(all(_opens(one, t) and not _opens(two, t) for t in self.old_tokens), "old tokens are version 1's")
+        stage.check(new and all(_opens(two, t) and not _opens(one, t) for t in new), "new ones are version 2's")
+        self.web.types("python manage.py reencrypt_students")
+        moved = self._tokens()
+        stage.check(all(_opens(two, t) for t in moved), f"all {len(moved)} tokens are version 2's now")
+        stage.check(self.site.tells("/students/2/")["ssn"] == "***-**-4321", "and the site reads on")
+
+    def a_second_admin(self) -> None:
+        """Bob, with his own clone and home."""
+        stage = self.stage
+        stage.step("Bob becomes the second admin, and opens the store from his own clone and home")
+        public = self.bob.quietly("gpg", "--batch", "--export", self.bobs_fingerprint)
+        self.alice.quietly("gpg", "--batch", "--quiet", "--import", stdin=public)
+        self.alice.types(f"strongroom admin add {self.bobs_fingerprint}")
+        self._shares(self.alice, "Bob is an admin")
+        self.bob.types(f"git clone --quiet {self.origin} registrar", lines=0)
+        self.bob.directory = self.bob.home / "registrar"
+        self.bob.environ |= {"STRONGROOM_PIN": self.pin}
+        self.bob.types("strongroom list")
+        done = self.bob.runs(["strongroom", "decrypt", RECORDS], stdin=self._tokens()[0])
+        stage.check(
+            done.stdout == STUDENTS["Ada Lovelace"].encode(), "he decrypts a token of the site (not shown here)"
+        )
+        self.alice.types("strongroom admin list")
+
+    def the_original_postdeploy(self) -> None:
+        """BlackBox's own loop writes registered files, and no root."""
+        stage = self.stage
+        stage.step("BlackBox's original postdeploy loop: it decrypts every registered file to the disk")
+        for line in POSTDEPLOY.splitlines():
+            stage.say(f"alice $ {line}")
+        done = self.alice.runs(["bash", "-c", POSTDEPLOY])
+        stage.say(f"  | {done.stdout.decode().strip()}")
+        self.postdeployed = self.alice.directory / "config" / "database.yml"
+        stage.check(
+            done.returncode == 0 and self.password in self.postdeployed.read_text(), "the password file is there"
+        )
+        stray = [path.name for path in self.store.rglob("root.*") if path.suffix != ".gpg"]
+        stage.check(not stray, "no root was written")
+
+    def the_search(self) -> None:
+        """Everything is searched for everything."""
+        stage = self.stage
+        stage.step("The search: every plaintext, in every place")
+        with open_store(self.store, environ=self.alice.environ) as keystore:
+            search.add_keys(self.plaintexts, keystore)
+        names = sorted(set(self.plaintexts.names))
+        stage.say(f"{len(names)} plaintexts in {self.plaintexts.count} spellings (raw, hex, base64 at any offset):")
+        stage.say("  " + ", ".join(name for name in names if ", its " not in name))
+        found = self._look()
+        expected = {str(self.postdeployed.relative_to(stage.place)): {"the database password"}}
+        for where, what in found.items():
+            stage.say(f"found {', '.join(sorted(what))} in {where}")
+        stage.check(found == expected, "that is the file which postdeploy wrote, and there is nothing else")
+        self.postdeployed.unlink()
+        stage.say("removed it; once more:")
+        stage.check(not self._look(), "nothing is found anywhere")
+
+    def _look(self) -> dict[str, set[str]]:
+        stage = self.stage
+        found: dict[str, set[str]] = {}
+        searched: list[str] = []
+        count = size = 0
+        for name, raw in search.files(stage.place):
+            count, size = count + 1, size + len(raw)
+            found[name] = self.plaintexts.found_in(raw)
+        kinds = "work trees, git, homes, database, logs, witnesses"
+        searched.append(f"{count} files ({size // 1024} KiB: {kinds})")
+        for name, objects, raw in search.git_objects(stage.place, self.alice.environ):
+            searched.append(f"{objects} git objects of {name}")
+            found[f"the git objects of {name}"] = self.plaintexts.found_in(raw)
+        if self.redis:
+            dump = self.redis.dump()
+            searched.append(f"Redis ({len(dump)} bytes)")
+            found["Redis"] = self.plaintexts.found_in(dump)
+            if not any(token in dump for token in self.old_tokens):
+                raise UntrueError("the dump of Redis does not hold the token that the site cached there")
+        shown = environment_of(self.site.pid)
+        searched.append(f"the site's arguments and environment ({len(shown)} bytes)")
+        found["the site's arguments and environment"] = self.plaintexts.found_in(shown)
+        stage.say("searched " + "; ".join(searched))
+        return {name: what for name, what in found.items() if what}
+
+    def _enrols(self, name: str, number: str) -> None:
+        told = self.site.tells("/students/", {"name": name, "ssn": number})
+        self.stage.say(f"POST /students/ {name}, ***-**-{number[-4:]} → student {told['student']}")
+
+    def _tokens(self) -> list[bytes]:
+        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
+            rows = connection.execute("SELECT ssn_token FROM students_student ORDER BY id").fetchall()
+        connection.close()
+        return [bytes(token) for (token,) in rows]
+
+    def _fernet_key(self, number: int) -> SecretBytes:
+        with open_store(self.store, environ=self.alice.environ) as keystore:
+            return keystore.current(RECORDS).opened.material(number)
+
+    def _shares(self, person: Person, message: str) -> None:
+        person.types("git add --all", lines=0)
+        person.types(f"git commit --quiet -m '{message}'", lines=0)
+        person.types("git push --quiet origin HEAD:main", lines=0)
+
+
+def _opens(key: SecretBytes, token: bytes) -> bool:
+    """Whether cryptography's own Fernet opens the token with this one key."""
+    try:
+        Fernet(urlsafe_b64encode(key.reveal())).decrypt(token)
+    except InvalidToken:
+        return False
+    return True

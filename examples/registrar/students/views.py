@@ -1,0 +1,61 @@
+"""Enrolment and records. A record's token passes through the cache; what it protects does not."""
+
+from __future__ import annotations
+
+from django.core.cache import cache
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.csrf import csrf_exempt
+from students import transcripts
+from students.models import KEYSET, Student
+
+from strongroom.django import keystores
+from strongroom.errors import SignatureError
+
+
+@csrf_exempt  # the demonstration has no browser
+def enrol(request: HttpRequest) -> HttpResponse:
+    """POST name and ssn: a new student."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    student = Student(name=request.POST["name"])
+    student.ssn = request.POST["ssn"]
+    student.save()
+    return JsonResponse({"student": student.pk}, status=201)
+
+
+def record(request: HttpRequest, number: int) -> HttpResponse:
+    """GET a student, with the last four digits only. The token is cached for five minutes."""
+    box = keystores["default"].fernet(KEYSET)
+    key = f"ssn-token-{number}"
+    student = get_object_or_404(Student, pk=number)
+    token = cache.get(key)
+    cached = token is not None
+    if token is None:
+        token = bytes(student.ssn_token)
+        cache.set(key, token, timeout=300)
+    ssn = box.decrypt(token).decode()
+    return JsonResponse({"student": number, "name": student.name, "ssn": f"***-**-{ssn[-4:]}", "cached": cached})
+
+
+def transcript(request: HttpRequest, number: int) -> HttpResponse:
+    """GET a signed transcript of a student."""
+    student = get_object_or_404(Student, pk=number)
+    signed = transcripts.issue({"student": number, "name": student.name, "standing": "good"})
+    return HttpResponse(signed, content_type="text/plain")
+
+
+@csrf_exempt  # as above
+def verify(request: HttpRequest) -> HttpResponse:
+    """POST transcript: what it says, or 400 where we did not sign it."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        return JsonResponse(transcripts.verified(request.POST["transcript"]))
+    except SignatureError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+
+
+def health(request: HttpRequest) -> HttpResponse:
+    """Which version of the key protects now."""
+    return JsonResponse({"version": keystores["default"].fernet(KEYSET).version})

@@ -1,0 +1,57 @@
+"""`keystores["default"]`: one open keystore an alias and process, opened when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.core.signals import setting_changed
+
+from strongroom.caching.forklock import ForkLock
+from strongroom.django import conf
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.opening import open_settings
+
+
+class Keystores:
+    """The keystores that STRONGROOM names.
+
+    A keystore is shared by all threads of the process (Django's own connection handlers give one to each thread; here
+    that would start gpg once a thread), and a forked worker goes on using its parent's. `keystores["default"]` raises
+    SettingsError for an alias that is not there, and what strongroom.open raises.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[str, KeyStore] = {}
+        self._lock = ForkLock()
+
+    def __getitem__(self, alias: str) -> KeyStore:
+        held = self._open.get(alias)
+        if held is not None:
+            return held
+        with self._lock:
+            if alias not in self._open:
+                self._open[alias] = open_settings(conf.store_settings(alias))
+            return self._open[alias]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(conf.aliases())
+
+    def close_all(self) -> None:
+        """Close every open keystore; the next use opens it again."""
+        with self._lock:
+            held, self._open = self._open, {}
+        for keystore in held.values():
+            keystore.close()
+
+
+keystores = Keystores()
+
+
+def _settings_changed(*, setting: str, **_: object) -> None:
+    if setting == conf.SETTING:
+        keystores.close_all()
+
+
+def follow_settings() -> None:
+    """Close what is open when tests override STRONGROOM."""
+    setting_changed.connect(_settings_changed, dispatch_uid="strongroom.connections")

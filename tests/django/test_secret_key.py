@@ -1,0 +1,111 @@
+"""SECRET_KEY while settings.py loads: from the store, with fallbacks after a rotation; thrown away in a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core import signing
+
+from strongroom.errors import InvalidNameError, NotFoundError, PurposeError
+from strongroom.keystore.opening import open_store
+from strongroom.keystore.secretkey import django_secret_key
+from tests.django.conftest import ROOT, python, started, watched
+
+NAME = "django-secret-key"
+
+SETTINGS = """
+import sys
+import strongroom
+before = set(sys.modules)
+SECRET_KEY, SECRET_KEY_FALLBACKS = strongroom.django_secret_key("django-secret-key", store={store!r})
+assert not [name for name in set(sys.modules) - before if name.startswith("django")], "Django while settings load"
+INSTALLED_APPS = ["django.contrib.staticfiles", "strongroom.django"]
+STRONGROOM = {{"default": {{"STORE": {store!r}}}}}
+STATIC_URL = "static/"
+STATIC_ROOT = {static!r}
+STATICFILES_DIRS = [{assets!r}]
+"""
+
+
+def project(tmp_path: Path, store: Path) -> dict[str, str]:
+    """A settings module whose SECRET_KEY comes from the store; the environment that names it."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "site.css").write_text("body {}\n")
+    text = SETTINGS.format(store=str(store), static=str(tmp_path / "static"), assets=str(tmp_path / "assets"))
+    (tmp_path / "sealed_settings.py").write_text(text)
+    return {"DJANGO_SETTINGS_MODULE": "sealed_settings", "PYTHONPATH": f"{ROOT / 'src'}:{tmp_path}"}
+
+
+def test_it_is_the_keysets_primary_and_has_no_fallbacks_at_first(development: Path) -> None:
+    key, fallbacks = django_secret_key(NAME, store=development)
+    with open_store(development) as keystore:
+        assert key == keystore.secret(NAME).reveal_text()
+    assert fallbacks == []
+    assert len(key) >= 50  # what Django's own check asks for
+
+
+def test_a_rotation_makes_the_old_key_a_fallback_under_which_signatures_stay_valid(development: Path) -> None:
+    old, _ = django_secret_key(NAME, store=development)
+    signed = signing.Signer(key=old).sign("a session")
+    with open_store(development) as keystore:
+        keystore.rotate(NAME, now=True, generate=True)
+    new, fallbacks = django_secret_key(NAME, store=str(development))
+    assert new != old
+    assert fallbacks == [old]
+    assert signing.Signer(key=new, fallback_keys=fallbacks).unsign(signed) == "a session"
+
+
+def test_a_version_on_its_way_is_a_fallback_on_the_hosts_that_have_not_changed_over(development: Path) -> None:
+    with open_store(development) as keystore:
+        keystore.rotate(NAME, generate=True)
+    old, fallbacks = django_secret_key(NAME, store=development)
+    with open_store(development) as keystore:
+        keystore.promote(NAME, 2)
+    new, _ = django_secret_key(NAME, store=development)
+    assert fallbacks == [new]
+    assert new != old
+
+
+def test_a_missing_keyset_is_not_made_up(development: Path) -> None:
+    with pytest.raises(NotFoundError):
+        django_secret_key("other-secret-key", store=development)
+    with open_store(development) as keystore:
+        assert "other-secret-key" not in keystore
+
+
+def test_a_keyset_of_another_kind_is_refused(development: Path) -> None:
+    with pytest.raises(PurposeError):
+        django_secret_key("student-records", store=development)
+
+
+def test_a_build_gets_another_throw_away_value_each_time_and_still_checks_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STRONGROOM_BUILD", "1")
+    (first, none), (second, _) = (django_secret_key(NAME, store=tmp_path / "no store") for _ in range(2))
+    assert none == []
+    assert first != second
+    assert len(first) >= 50
+    with pytest.raises(InvalidNameError):
+        django_secret_key("No Name", store=tmp_path)
+
+
+def test_a_site_loads_its_settings_with_it(development: Path, tmp_path: Path) -> None:
+    with open_store(development) as keystore:
+        keystore.rotate(NAME, now=True, generate=True)
+    shown = "from django.conf import settings; print(len(settings.SECRET_KEY), len(settings.SECRET_KEY_FALLBACKS))"
+    done = python("-m", "django", "shell", "-v", "0", "-c", shown, environ=project(tmp_path, development))
+    assert (done.stdout, done.returncode) == ("64 1\n", 0), done.stderr
+
+
+def test_collectstatic_in_a_build_opens_nothing(sealed: Path, tmp_path: Path, stand_in: Path) -> None:
+    environ = project(tmp_path, sealed) | watched(stand_in)
+    built = python("-m", "django", "collectstatic", "--no-input", environ={**environ, "STRONGROOM_BUILD": "1"})
+    assert built.returncode == 0, built.stderr
+    assert (tmp_path / "static" / "site.css").read_text() == "body {}\n"
+    assert started(stand_in) == ""
+    # the same command where it is no build opens the store, so gpg is asked
+    opened = python("-m", "django", "collectstatic", "--no-input", environ=environ)
+    assert opened.returncode != 0
+    assert started(stand_in) != ""
