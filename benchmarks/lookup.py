@@ -1,6 +1,6 @@
 """A name to a ready primitive: a warm keystore against a bare dict, Django's locmem, redis-py and Java's getKey.
 
-    python -m benchmarks.lookup
+python -m benchmarks.lookup
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tests.support.redis_server import RedisServer
+
 from benchmarks._timing import Row, Timing, main, measure
 from strongroom.keystore.opening import open_memory
-from tests.support.redis_server import RedisServer
 
 _JAVA = """
 import java.io.*; import java.security.*; import java.util.*;

@@ -1,6 +1,6 @@
 """A sealed store of 10,000 keysets: open it and use one, open and verify all, change one; and RSA keys out of it.
 
-    python -m benchmarks.store
+python -m benchmarks.store
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
     load_pem_private_key,
 )
+from tests.support.gpg import GpgHome
 
 from benchmarks._timing import Row, Timing, main, measure
 from strongroom.keystore.founding import found
@@ -23,7 +24,6 @@ from strongroom.keystore.opening import open_memory, open_store
 from strongroom.openpgp.gnupg import GnuPG
 from strongroom.primitives.rsa import load_sealed
 from strongroom.primitives.secret import SecretBytes
-from tests.support.gpg import GpgHome
 
 KEYSETS = 10_000
 
@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 
 
 def _store() -> list[Row]:
-    with tempfile.TemporaryDirectory(prefix="sr-bench-", dir="/tmp") as directory:  # noqa: S108  gpg wants short paths
+    with tempfile.TemporaryDirectory(prefix="sr-bench-", dir="/tmp") as directory:
         base = Path(directory)
         environ = {
             "PATH": os.environ["PATH"],
@@ -81,7 +81,9 @@ def _store() -> list[Row]:
     return [
         Row("open 10,000, use one: beside its one gpg call", "1 ms", one, _fixed(1e-3), goal=1, at_most=True),
         Row("open 10,000 and verify all: beside its gpg call", "250 ms", verify, _fixed(0.25), goal=1, at_most=True),
-        Row("open 10,000 and verify all", "gpg a file (measured once, x 10,000)", verify, _times(gpg, KEYSETS), goal=500),
+        Row(
+            "open 10,000 and verify all", "gpg a file (measured once, x 10,000)", verify, _times(gpg, KEYSETS), goal=500
+        ),
         Row("change one of 10,000: beside fsync", "1 ms", _less(change, sync), _fixed(1e-3), goal=1, at_most=True),
     ]
 
@@ -105,8 +107,8 @@ def _rsa() -> list[Row]:
         keystore.create("jwt-signing", "rsa-3072", purpose="sign")
         material = keystore.source.load("jwt-signing").material(1)
         key = keystore.private_key("jwt-signing")
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[call-arg,union-attr]
-        der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[call-arg,union-attr]
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[call-arg,union-attr]  # it is RSA
+        der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())  # type: ignore[call-arg,union-attr]  # it is RSA
         ours, unvalidated, from_store = measure(
             [
                 lambda: load_sealed(material),

@@ -202,12 +202,13 @@ def test_the_commands_that_the_pages_name_exist() -> None:
     assert named <= targets
 
 
+CODE = re.compile(r"^```.*?^```|`[^`\n]*`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)(?P<target>[^)#\s]+)(?:#[^)]*)?\)")
 
 
 @pytest.mark.parametrize("page", [path for path in FILES if path.suffix == ".md"], ids=name)
 def test_a_link_leads_somewhere(page: Path) -> None:
-    targets = [match["target"] for match in LINK.finditer(page.read_text())]
+    targets = [match["target"] for match in LINK.finditer(CODE.sub("", page.read_text()))]
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
@@ -219,7 +220,7 @@ def test_every_page_of_the_docs_is_reached_from_their_index() -> None:
         page = waiting.pop().resolve()
         if page in pages and page not in reached:
             reached.add(page)
-            waiting += [page.parent / match["target"] for match in LINK.finditer(page.read_text())]
+            waiting += [page.parent / match["target"] for match in LINK.finditer(CODE.sub("", page.read_text()))]
     assert pages - reached == set()
 
 

@@ -119,7 +119,7 @@ def test_a_private_key_is_a_cryptography_object(ks: KeyStore) -> None:
     key = ks.private_key("jwt-signing")
     assert isinstance(key, RSAPrivateKey)
     assert key.key_size == 2048
-    assert key.public_key().public_numbers() == ks.public_key("jwt-signing").public_numbers()  # type: ignore[union-attr]
+    assert key.public_key().public_numbers() == ks.public_key("jwt-signing").public_numbers()  # type: ignore[union-attr]  # it is RSA
     with pytest.raises(PurposeError):
         ks.create("box", "fernet") and ks.private_key("box")
 
