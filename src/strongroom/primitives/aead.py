@@ -84,7 +84,7 @@ class XAesGcmKey(Opaque):
     def __init__(self, key: SecretBytes, prefix: bytes) -> None:
         _check_key(key)
         # one block at a time under a fixed key is what the construction is made of; no data is encrypted in ECB mode
-        self._aes = Cipher(AES256(key.reveal()), ECB())  # noqa: S305
+        self._aes = Cipher(AES256(key.reveal()), ECB())  # noqa: S305  see above
         self._k1 = _cmac_subkey(self._block(bytes(16)))
         self._prefix = prefix
         self._start = len(prefix) + XGCM_NONCE_LENGTH
