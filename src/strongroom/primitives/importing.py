@@ -2,6 +2,9 @@
 
 Taken: raw bytes; base64 or base64url text of a 32-byte key (a Fernet key, say); private keys as PEM or DER, PKCS#8 or
 the older RSA and EC forms, encrypted or not; for a `secret`, any bytes at all.
+
+That a passphrase opens a file does not vouch for it: the encryption of PKCS#8 and PEM is not authenticated, and where
+no public half stands beside it (Ed25519, X25519), a flipped bit may give another key that is as sound.
 """
 
 from __future__ import annotations
@@ -198,7 +201,7 @@ def _from_text(raw: SecretBytes) -> SecretBytes | None:
 
 
 def _is_line(raw: SecretBytes) -> bool:
-    return re.fullmatch(rb"[ -~]+\r?\n", raw.reveal()) is not None
+    return re.fullmatch(rb"[\t\r\n -~]*\n", raw.reveal()) is not None
 
 
 def _scalar(key: EllipticCurvePrivateKey) -> SecretBytes:
