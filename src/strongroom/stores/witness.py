@@ -42,7 +42,7 @@ def open_witness(
         return NoWitness(problem)
     real = os.path.realpath(checkout)
     mark = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
-    return FileWitness(place / f"{store.hex()}-{mark}.sqlite", store=store, checkout=real)
+    return FileWitness(place / f"{store.hex()}-{mark}.sqlite", store=store)
 
 
 def witness_directory(*, setting: Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
