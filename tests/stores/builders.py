@@ -81,7 +81,8 @@ def record_under(root: Root, keyset: Keyset) -> Record:
 class Checkout:
     """A store in a directory, as processes of one host see it: each `open` is another process's view."""
 
-    def __init__(self, place: Path, *, root: Root | None = None) -> None:
+    def __init__(self, place: Path, *, root: Root | None = None, state: Path | None = None) -> None:
+        self.state = place.parent if state is None else state
         self.root = new_root() if root is None else root
         self.header = header_of(self.root)
         self.place = place
@@ -89,7 +90,7 @@ class Checkout:
         self.directory.write_header(encode_header(self.header, self.root), replaces=None)
 
     def witness(self) -> Witness:
-        return open_witness(self.root.store, self.place, setting=self.place.parent / "witnesses")
+        return open_witness(self.root.store, self.place, setting=self.state / "witnesses")
 
     def open(self, *, witness: Witness | None = None, audience: Audience | None = None) -> SealedStore:
         return SealedStore(
