@@ -114,7 +114,11 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     @click.pass_obj
     def command(session: Session, /, *args: Any, **kwargs: Any) -> None:
-        function(session, *args, **kwargs)
+        try:
+            function(session, *args, **kwargs)
+        except click.UsageError as error:
+            error.ctx = error.ctx or click.get_current_context()  # so that its hint names this command
+            raise
 
     return json_option(command)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from strongroom.cli import output
 from strongroom.cli.verbs import Verb
 from strongroom.errors import SettingsError
 
@@ -22,6 +23,10 @@ class _WithExamples(click.Command):
         if self.epilog:
             formatter.write_paragraph()
             formatter.write(f"{self.epilog}\n")  # laid out already
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with output.written():  # --help writes while the line is parsed
+            return super().make_context(*args, **kwargs)
 
 
 class VerbCommand(_WithExamples):

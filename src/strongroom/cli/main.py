@@ -47,7 +47,7 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, value: bool) -
         "strongroom init                       a store here, sealed to you",
         "strongroom create records --type fernet",
         "strongroom list                       what there is, in which state",
-        "strongroom rotate records             a new version, in force once it travelled",
+        "strongroom rotate records             a new version, in force tomorrow",
         "strongroom run --env DB=database-url -- ./manage.py migrate",
     ),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

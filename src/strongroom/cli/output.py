@@ -83,7 +83,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     for row in held:
         table.add_row(*(Text(cell) for cell in row))
     flush()
-    with _stdout():
+    with written():
         Console(file=sys.stdout, highlight=False).print(table)
 
 
@@ -110,7 +110,7 @@ def write_bytes(raw: bytes, *, redirect: str) -> None:
             raise PolicyError("what would be written is not plain text, and a terminal might obey it", hint=redirect)
         raw = raw if raw.endswith(b"\n") else raw + b"\n"
     flush()
-    with _stdout():
+    with written():
         sys.stdout.buffer.write(raw)
         sys.stdout.buffer.flush()
 
@@ -165,7 +165,7 @@ def _tell_json(value: object) -> None:
 
 def flush() -> None:
     """Hand over what stdout still holds. StoreError where it cannot be written."""
-    with _stdout():
+    with written():
         sys.stdout.flush()
 
 
@@ -180,12 +180,13 @@ def stdout_is_terminal() -> bool:
 
 
 def _write(text: str) -> None:
-    with _stdout():
+    with written():
         sys.stdout.write(text)
 
 
 @contextmanager
-def _stdout() -> Iterator[None]:
+def written() -> Iterator[None]:
+    """Around what writes on stdout: StoreError where that fails, and BrokenPipeError where nobody reads it."""
     try:
         yield
     except BrokenPipeError:

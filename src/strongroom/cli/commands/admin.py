@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     cls=VerbGroup,
     epilog=examples(
         "strongroom admin list",
-        "strongroom admin approve FINGERPRINT     take in one whom BlackBox's files list",
-        "strongroom admin add FINGERPRINT         add one to BlackBox's files and to the store",
+        "strongroom admin approve FPR     take in one whom BlackBox's files list",
+        "strongroom admin add FPR         add one to BlackBox's files and to the store",
     ),
 )
 def admin() -> None:

@@ -45,9 +45,9 @@ def split_labels(labels: tuple[str, ...]) -> dict[str, str]:
     cls=VerbCommand,
     epilog=examples(
         "strongroom create student-records --type fernet",
-        "strongroom create student-columns --type aes256-gcm --rotate-every 90d --label owner=registrar",
+        "strongroom create student-columns --type aes256-gcm --rotate-every 90d",
+        "strongroom create smtp-password --type secret --label owner=registrar",
         "strongroom create jwt-signing --type rsa-3072 --purpose sign",
-        "strongroom create django-secret-key --type secret",
     ),
 )
 @click.argument("name")
@@ -58,9 +58,10 @@ def create(session: Session, name: str, kind: str, labels: tuple[str, ...], **po
     """Make a keyset NAME with one version, in force at once. A `secret` gets 64 random characters."""
     from strongroom.cli import views
 
+    split = split_labels(labels)
     keystore = session.open()
     with busy(f"making a key of type {kind}"):
-        keyset = keystore.create(name, kind, labels=split_labels(labels), **policy)
+        keyset = keystore.create(name, kind, labels=split, **policy)
     views.moved(session, keystore, keyset, "created")
 
 
@@ -118,6 +119,7 @@ def import_(
     from strongroom.keystore.importing import read_source
     from strongroom.primitives.secret import SecretBytes
 
+    split = split_labels(labels)
     raw = read_source(file, sys.stdin.buffer)
     passphrase = SecretBytes(ask_passphrase("Passphrase of the file").encode()) if key_passphrase else None
     keystore = session.open()
@@ -129,7 +131,7 @@ def import_(
             add=add,
             prefix="none" if no_prefix else None,
             passphrase=passphrase,
-            labels=split_labels(labels),
+            labels=split,
             **policy,
         )
     views.moved(session, keystore, keyset, "imported")

@@ -11,8 +11,8 @@ from strongroom.cli.groups import VerbCommand
 @click.command(
     cls=VerbCommand,
     epilog=examples(
-        "strongroom run --env DATABASE_URL=database-url -- ./manage.py migrate",
-        "strongroom run --env DB=database-url --env SMTP=smtp-password -- gunicorn a.wsgi",
+        "strongroom run --env DB=database-url -- ./manage.py migrate",
+        "strongroom run --env DB=database-url --env SMTP=smtp-login -- gunicorn a.wsgi",
     ),
     context_settings={"allow_interspersed_args": False},  # what follows COMMAND is its own
 )

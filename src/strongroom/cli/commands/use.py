@@ -50,7 +50,7 @@ def decrypt(session: Session, name: str, *, associated_data: str | None, comprom
     cls=VerbCommand,
     epilog=examples(
         "strongroom reveal smtp-password | pbcopy",
-        "strongroom reveal smtp-password --terminal     on the screen, since you ask twice",
+        "strongroom reveal smtp-password --terminal     on the screen: you ask twice",
     ),
 )
 @existing_name
