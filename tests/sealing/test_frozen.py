@@ -31,6 +31,23 @@ cfaabeff3a0207a9932c1718db5f0041f97febc1697991c53d1e001906f943b0  format-1/store
 dcd43b98e067ec455f8f96a7b1a7d5396420320b07d2b35729634ea33c830596  format-1/store/keysets/xaes256-gcm.json
 246b85f114084180b19a9311823ae3328624ff8077339f6a60d088968df7e272  format-1/store/store.json
 16a4a95d430e48738f9154982a7121d33225dbb9cbd568cced954ec0dc2bf849  format-1/values.json
+8c6d8ec919aa723e81f222ca06c2b8bd6c2654c8caf17f20697bf2d832750558  store-0.1/expected.json
+7f0dc62b7bd3e768c571bb56c1ff397a02aae27ba38e79e976db81665f8fc8e1  store-0.1/store/.gitattributes
+c3798294a1b9a1a86795cdf9a489d1dbaed2efb863116617e20ef738e34f5a16  store-0.1/store/.gitignore
+dd1a3c8e416bf908179cc045ef90f01f6eeb1c7af11cfd10c617c9476b2718f9  store-0.1/store/keysets/vectors/aes256-gcm.json
+0dce9cd9cf8c8ed204a13b81c421e7efac029e769427b7bb0e99884cc0b75ba4  store-0.1/store/keysets/vectors/ecdsa-p256.json
+cbe65842d030e23063ffcd45b72b0bf72d4a7bd735549bc5c9927004c291eca0  store-0.1/store/keysets/vectors/ed25519.json
+8430396182eeb69ce739bcf5eb5b7d386ae23b23f782ddcae5e6da36a61abcf1  store-0.1/store/keysets/vectors/fernet.json
+f9a81fb3975c21f731ffa310455594c7c92647022da1d9c3473bddca5c842c49  store-0.1/store/keysets/vectors/history.json
+8cce4fbe95a0b559242487e505d222591eb27210a67c82e34fdef1c0bc017eb9  store-0.1/store/keysets/vectors/mac.json
+a08a7f87317d3f319098f1c062f0d58871d0daf0c25d1ac379b7c51c5ec5b05a  store-0.1/store/keysets/vectors/mlkem768-x25519.json
+a944cf01a345eca1828d03251270f3fe77dcafe279736c21cd0d6d46d2e68d04  store-0.1/store/keysets/vectors/rsa-encrypt.json
+7604a39f5372f7591e6d24fd3015df19f19bd2026c0908593c5a5750ecdcf71a  store-0.1/store/keysets/vectors/rsa-sign.json
+7dbad34f7a41d038ab5de40ba5612faf68a4f2038dcd7128bb0ab9be6d2c0ced  store-0.1/store/keysets/vectors/secret.json
+6b6a51665e106a7b0002ed2e3c9d46230363a6bc9bf387982b21f3c8395d08f9  store-0.1/store/keysets/vectors/x25519.json
+4a2cb364bb20e3734137c8533734f994380fd1fc146239dba257fb5ea8bcd4e1  store-0.1/store/keysets/vectors/xaes256-gcm.json
+94ca88a218576dbd7ef703ef29dcb3d1c2c6c8320bbc778d0de60ff25ea4091b  store-0.1/store/root.1.gpg
+680db94a8b6ddd179641ce71343012ddfa0986300736ee230228feaf6fe21b3d  store-0.1/store/store.json
 """
 
 
