@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.errors import NotFoundError, StrongroomError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.finding import directory_of
 from strongroom.keystore.opening import open_settings
-from strongroom.keystore.settings import StoreSettings, find_store
+from strongroom.keystore.settings import StoreSettings
 from strongroom.openpgp.discovery import find_engine
 from strongroom.sealing.header_codec import decode_header
 from strongroom.sealing.unsealing import describe, explain
@@ -91,7 +91,7 @@ def _gpg(environ: Mapping[str, str]) -> Finding:
 
 def _slots(location: str | None, given: Given, environ: Mapping[str, str]) -> Iterator[Finding]:
     """What each slot wants, for a store in a directory; anything else has none."""
-    directory = _directory(location, environ)
+    directory = directory_of(location or environ.get("STRONGROOM_STORE") or None)
     if directory is None:
         return
     store = DirectoryStore(directory)
@@ -133,12 +133,3 @@ def _inside(keystore: KeyStore) -> Iterator[Finding]:
         else:
             good += 1
     yield Finding(level="ok", about="keysets", fact=f"{good} are authentic and may be used")
-
-
-def _directory(location: str | None, environ: Mapping[str, str]) -> Path | None:
-    said = location or environ.get("STRONGROOM_STORE")
-    if said is None:
-        return find_store()
-    if ":" in said.partition("/")[0]:
-        return None
-    return Path(said)

@@ -23,8 +23,8 @@ from strongroom.errors import (
 )
 from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.finding import DEFAULT_DIRECTORY
 from strongroom.keystore.people import label_of
-from strongroom.keystore.settings import DEFAULT_DIRECTORY
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes

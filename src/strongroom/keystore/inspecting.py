@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from strongroom.errors import StrongroomError
-from strongroom.keystore.settings import DEFAULT_DIRECTORY, StoreSettings, find_store
+from strongroom.keystore.finding import directory_of, holds_store
+from strongroom.keystore.settings import StoreSettings
 from strongroom.sealing.header_codec import decode_header
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.witness import witness_directory
@@ -16,14 +17,7 @@ from strongroom.stores.witness import witness_directory
 def store_directory(settings: StoreSettings) -> Path | None:
     """The directory that these settings lead to, whether a store is in it or not; None for a URL, or where none is
     named and none is found upwards."""
-    if settings.store is None:
-        return find_store()
-    scheme, colon, _ = settings.store.partition(":")
-    if colon and "/" not in scheme:
-        return None
-    directory = Path(settings.store)
-    inner = directory / DEFAULT_DIRECTORY
-    return inner if (inner / "store.json").is_file() and not (directory / "store.json").is_file() else directory
+    return directory_of(settings.store)
 
 
 def is_development_store(directory: Path) -> bool:
@@ -45,9 +39,5 @@ def names_without_opening(location: str | None, environ: Mapping[str, str] | Non
     location: as `open_store` takes it. No key is touched and no gpg started; () where there is no directory to list.
     """
     said = location or (os.environ if environ is None else environ).get("STRONGROOM_STORE")
-    directory = find_store() if not said else Path(said)
-    if directory is None or ":" in str(directory).partition("/")[0]:
-        return ()
-    if not (directory / "store.json").is_file():
-        directory = directory / DEFAULT_DIRECTORY
-    return DirectoryStore(directory).names() if (directory / "store.json").is_file() else ()
+    directory = directory_of(said or None)
+    return () if directory is None or not holds_store(directory) else DirectoryStore(directory).names()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -15,8 +15,9 @@ from strongroom.caching.limits import DEFAULT_LIMITS, Limits
 from strongroom.errors import NotFoundError, SettingsError, UnsupportedError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.finding import DEFAULT_DIRECTORY, current_directory, directory_of, split_url
 from strongroom.keystore.making import SeededMaker
-from strongroom.keystore.settings import DEFAULT_DIRECTORY, StoreSettings, find_store, is_build
+from strongroom.keystore.settings import StoreSettings, is_build
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import decode_header, encode_header
@@ -94,28 +95,16 @@ def open_settings(
         passphrase_file=offered.passphrase_file or settings.passphrase_file,
     )
     location = settings.store
-    scheme, colon, rest = ("", "", "") if location is None else location.partition(":")
-    if colon and "/" not in scheme:
-        return _open_url(scheme, rest, settings, offered, limits, clock, environ)
-    directory = _directory(location)
+    url = split_url(location)
+    if url is not None:
+        return _open_url(*url, settings, offered, limits, clock, environ)
+    directory = directory_of(location)
+    if directory is None:
+        raise NotFoundError(
+            f"there is no {DEFAULT_DIRECTORY} directory here or above",
+            hint="strongroom init makes one; --store or STRONGROOM_STORE names another",
+        )
     return _open_sealed(DirectoryStore(directory), directory, settings, offered, limits, clock, environ)
-
-
-def _directory(location: str | None) -> Path:
-    if location is None:
-        found = find_store()
-        if found is None:
-            raise NotFoundError(
-                f"there is no {DEFAULT_DIRECTORY} directory here or above",
-                hint="strongroom init makes one; --store or STRONGROOM_STORE names another",
-            )
-        return found
-    directory = Path(location)
-    if not (directory / "store.json").is_file() and (directory / DEFAULT_DIRECTORY / "store.json").is_file():
-        return directory / DEFAULT_DIRECTORY
-    if not (directory / "store.json").is_file():
-        raise NotFoundError(f"there is no store in {str(directory)!r}", hint=f"strongroom init {directory} makes one")
-    return directory
 
 
 def _open_sealed(
@@ -158,14 +147,15 @@ def _open_url(
 
         engines = Engines()
         _, find = credentials(given, engines, environ)
-        repository = Repository.discover(Path(rest or ".").absolute(), engine=find(), environ=environ)
+        start = current_directory() / rest
+        repository = Repository.discover(start, engine=find(), environ=environ)
         view = PlainBlackBox(repository, on_close=engines.close)
         notice = (
             f"{rest or '.'!r}: GnuPG proves no origin, so these entries are unverified; strongroom import seals them"
         )
         return KeyStore(view, clock=clock, limits=limits, notices=(notice,))
     for point in entry_points(group="strongroom.stores", name=scheme):
-        opened = point.load()(rest, settings=settings, given=given, limits=limits, clock=clock)
+        opened = _loaded(point)(rest, settings=settings, given=given, limits=limits, clock=clock)
         if isinstance(opened, KeyStore):
             return opened
     raise SettingsError(
@@ -173,10 +163,21 @@ def _open_url(
     )
 
 
+def _loaded(point: EntryPoint) -> Callable[..., object]:
+    try:
+        loaded = point.load()
+    except (ImportError, AttributeError) as error:
+        raise SettingsError(f"the entry point of {point.name!r} stores, {point.value!r}, is broken: {error}") from None
+    if not callable(loaded):
+        raise SettingsError(f"the entry point of {point.name!r} stores, {point.value!r}, opens nothing")
+    return loaded  # type: ignore[no-any-return]  # what it returns is looked at
+
+
 def open_memory(rest: str = "", *, limits: Limits = DEFAULT_LIMITS, clock: Clock = SYSTEM_CLOCK) -> KeyStore:
     """A new, empty store in memory. `?seed=TEXT` gives equal keys to equal names: for parallel test processes only."""
     query = parse_qs(rest.removeprefix("?"), keep_blank_values=True)
-    if set(query) - {"seed"} or (rest and not query):
+    # an empty seed, or one without its word, would give the same keys to all who made the same slip
+    if rest and (not rest.startswith("?") or list(query) != ["seed"] or query["seed"] == [""]):
         raise SettingsError(f"memory: takes a seed, not {rest!r}", hint="write it like memory:?seed=tests")
     maker = SeededMaker(query["seed"][0]) if "seed" in query else None
     return KeyStore(_in_memory(clock), clock=clock, limits=limits, maker=maker)

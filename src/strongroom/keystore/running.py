@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
@@ -45,6 +46,9 @@ def execute(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
     """Replace this process by the command. Raises NotFoundError where there is no such program."""
     sys.stdout.flush()
     sys.stderr.flush()
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+        # Python ignores these two; a program that inherits that never learns that its pipe has no reader
+        signal.signal(ignored, signal.SIG_DFL)
     try:
         os.execvpe(command[0], list(command), dict(environment))  # noqa: S606 - this is the very job of `run`
     except FileNotFoundError:

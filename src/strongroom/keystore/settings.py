@@ -11,8 +11,6 @@ from pathlib import Path
 from strongroom._encoding import parse_duration
 from strongroom.errors import SettingsError
 
-DEFAULT_DIRECTORY = ".strongroom"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
@@ -147,13 +145,3 @@ def is_build(environ: Mapping[str, str] | None = None) -> bool:
 def allows_development(environ: Mapping[str, str] | None = None) -> bool:
     """Whether STRONGROOM_DEVELOPMENT=1 is set: a store whose root is public may be opened."""
     return (os.environ if environ is None else environ).get("STRONGROOM_DEVELOPMENT") == "1"
-
-
-def find_store(start: Path | None = None) -> Path | None:
-    """The nearest `.strongroom` directory from `start` (default: the working directory) upwards, or None."""
-    here = (Path.cwd() if start is None else start).absolute()
-    for directory in (here, *here.parents):
-        candidate = directory / DEFAULT_DIRECTORY
-        if (candidate / "store.json").is_file():
-            return candidate
-    return None
