@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
+import subprocess
 import sys
 import time
 
+from examples.demo import story
 from examples.demo.stage import Stage, UntrueError
-from examples.demo.story import Story
 from strongroom.errors import StrongroomError
 
 
 def main() -> int:
-    """0: every step was true. 1: one was not. 130, 143: it was stopped."""
+    """0: every step was true. 1: one was not. 129, 130, 143: it was stopped by a signal."""
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description=story.__doc__)
+    parser.add_argument("--no-redis", action="store_true", help="as on a machine that has none")
+    asked = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGHUP, _stop)
     began = time.monotonic()
@@ -21,11 +26,13 @@ def main() -> int:
     try:
         with stage:
             print(f"Strongroom's main job, in {stage.place}; nothing of it stays, and no keyring of yours is touched.")
-            Story(stage).tell()
+            story.Story(stage, redis=not asked.no_redis).tell()
             status = 0
     except (UntrueError, StrongroomError) as error:
         hint = getattr(error, "hint", "")
         print(f"\ndemo: FAILED: {error}{f' ({hint})' if hint else ''}", file=sys.stderr)
+    except (OSError, ValueError, LookupError, subprocess.SubprocessError) as error:
+        print(f"\ndemo: FAILED: {type(error).__name__}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         status = 130
         print("\ndemo: stopped", file=sys.stderr)

@@ -6,8 +6,10 @@ import base64
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from strongroom.keystore.facade import KeyStore
@@ -18,12 +20,15 @@ class Plaintexts:
 
     def __init__(self) -> None:
         self._spellings: list[tuple[str, bytes]] = []
-        self.names: list[str] = []
 
     def add(self, name: str, raw: bytes) -> None:
-        """One plaintext, in all its spellings."""
-        self.names.append(name)
+        """One plaintext, in all its spellings; again for another way to write it."""
         self._spellings += [(name, spelling) for spelling in sorted(spellings(raw))]
+
+    @property
+    def names(self) -> list[str]:
+        """What is looked for, in the order in which it was added."""
+        return list(dict.fromkeys(name for name, _ in self._spellings))
 
     @property
     def count(self) -> int:
@@ -58,11 +63,38 @@ def add_keys(plaintexts: Plaintexts, keystore: KeyStore) -> None:
             if not keyset.type.value.startswith("rsa-"):
                 plaintexts.add(name, raw)
                 continue
-            plaintexts.add(name, raw[1:])  # PKCS#8 after the byte that says that it was validated
-            numbers = load_der_private_key(raw[1:], None).private_numbers()  # type: ignore[union-attr]  # it is RSA
-            for part in ("p", "q", "d"):
-                value: int = getattr(numbers, part)
-                plaintexts.add(f"{name}, its {part}", value.to_bytes((value.bit_length() + 7) // 8, "big"))
+            plaintexts.add(name, raw[1:])  # PKCS#8, after the byte that says that it was validated
+            key = load_der_private_key(raw[1:], None)
+            if not isinstance(key, RSAPrivateKey):
+                raise TypeError(f"{name} is {keyset.type.value}, and holds another kind of key")
+            numbers = key.private_numbers()
+            for value in (numbers.p, numbers.q, numbers.d):
+                plaintexts.add(name, value.to_bytes((value.bit_length() + 7) // 8, "big"))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search looked through, and what it found where."""
+
+    searched: tuple[str, ...]
+    hits: Mapping[str, set[str]]
+
+
+def look(plaintexts: Plaintexts, place: Path, environ: Mapping[str, str], others: Mapping[str, bytes]) -> Found:
+    """Search every file and git object below a place, and other bytes by their names, for every plaintext."""
+    count = size = 0
+    hits: dict[str, set[str]] = {}
+    for name, raw in files(place):
+        count, size = count + 1, size + len(raw)
+        hits[name] = plaintexts.found_in(raw)
+    searched = [f"{count} files of {size // 1024} KiB (work trees, git, homes, database, logs, witnesses)"]
+    for name, objects, raw in git_objects(place, environ):
+        searched.append(f"{objects} git objects of {name}")
+        hits[f"the git objects of {name}"] = plaintexts.found_in(raw)
+    for name, raw in others.items():
+        searched.append(f"{name} ({len(raw)} bytes)")
+        hits[name] = plaintexts.found_in(raw)
+    return Found(tuple(searched), {name: what for name, what in hits.items() if what})
 
 
 def files(place: Path) -> Iterator[tuple[str, bytes]]:

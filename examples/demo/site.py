@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +23,7 @@ class Site:
     def __init__(self, stage: Stage, role: Person) -> None:
         self.port = _free_port()
         arguments = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{self.port}"]
-        stage.say(f"{role.name} $ python manage.py runserver --noreload 127.0.0.1:{self.port} &")
+        stage.typed(role.name, f"python manage.py runserver --noreload 127.0.0.1:{self.port} &")
         self._log = stage.place / "logs" / "runserver.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -43,6 +42,11 @@ class Site:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        """Whether it is still the process that was started."""
+        return self._process.poll() is None
 
     def stop(self) -> None:
         """End it, by its pid."""
@@ -96,10 +100,11 @@ class Site:
 class Redis:
     """A Redis of our own for the demonstration, or none: then the cache is in the site's memory."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, *, wanted: bool = True) -> None:
         self.url = ""
         self._dump = stage.place / "redis" / "dump.rdb"
-        self._stack: ExitStack = stage.held
+        if not wanted:
+            return
         try:
             import redis  # noqa: F401  Django's Redis backend needs it; the site does without either
             from tests.support.redis_server import NoRedisServerError, RedisServer

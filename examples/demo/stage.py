@@ -6,10 +6,12 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -32,6 +34,9 @@ class Stage:
         self.held = ExitStack()
         self._homes: list[Path] = []
         self._step = 0
+        self._bold, self._plain = (
+            ("\033[1m", "\033[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("", "")
+        )
         for name in ("run", "logs"):
             (self.place / name).mkdir(mode=0o700)
 
@@ -39,11 +44,13 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # whoever is impatient now would be left with the servers
         try:
             self.held.close()
         finally:
             for home in [*self._homes, *(self.place / "run").glob("strongroom-*")]:
-                self._end_agent(home)
+                _end_agent(home)
             shutil.rmtree(self.place, ignore_errors=True)
 
     def person(self, name: str) -> Person:
@@ -55,11 +62,27 @@ class Stage:
     def step(self, title: str) -> None:
         """Begin a numbered step."""
         self._step += 1
-        print(f"\n{self._step:2}. {title}", flush=True)
+        print(f"\n{self._bold}{self._step:2}. {title}{self._plain}", flush=True)
 
     def say(self, text: str) -> None:
-        """A line of talk."""
-        print(f"    {text}", flush=True)
+        """Talk."""
+        print(textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="      "), flush=True)
+
+    def typed(self, who: str, line: str) -> None:
+        """A line that somebody typed, as he typed it."""
+        print(f"    {self._bold}{who} $ {line}{self._plain}", flush=True)
+
+    def printed(self, text: str, *, lines: int) -> None:
+        """What a command printed, or the beginning of it."""
+        shown = text.replace(str(self.place), "…").splitlines()
+        rows = [line.split("\t") for line in shown[:lines]]
+        columns = max((len(row) for row in rows), default=0)
+        widths = [max(len(row[n]) for row in rows if n < len(row) > 1) for n in range(columns) if columns > 1]
+        for row in rows:
+            cells = row if len(row) == 1 else [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+            print(f"      {'  '.join(cells).rstrip()[:WIDTH]}")
+        if 0 < lines < len(shown):
+            print(f"      … and {len(shown) - lines} more")
 
     def check(self, truth: object, text: str) -> None:
         """Say that something is so; UntrueError if it is not."""
@@ -68,12 +91,12 @@ class Stage:
             raise UntrueError(f"step {self._step}: it is not so that {text}")
         print(f"    ok: {text}", flush=True)
 
-    @staticmethod
-    def _end_agent(home: Path) -> None:
-        if home.is_dir():
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-                ending = ["gpgconf", "--homedir", str(home), "--kill", "all"]
-                subprocess.run(ending, check=False, capture_output=True, timeout=10, env={"PATH": SYSTEM})
+
+def _end_agent(home: Path) -> None:
+    if home.is_dir():
+        ending = ["gpgconf", "--homedir", str(home), "--kill", "all"]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(ending, check=False, capture_output=True, timeout=10, env={"PATH": SYSTEM})
 
 
 class Person:
@@ -100,18 +123,12 @@ class Person:
             **{f"GIT_{who}_EMAIL": f"{name}@example.org" for who in ("AUTHOR", "COMMITTER")},
         }
 
-    def types(
-        self, line: str, *, stdin: bytes = b"", exits: int = 0, lines: int = 8, environ: Mapping[str, str] | None = None
-    ) -> str:
-        """Type one command, show it and what comes of it, and return what it printed, both streams together."""
-        print(f"    {self.name} $ {line}", flush=True)
-        done = self.runs(shlex.split(line), stdin=stdin, environ=environ)
+    def types(self, line: str, *, exits: int = 0, lines: int = 8) -> str:
+        """Type one line into a shell, show it and what comes of it; all that it printed, both streams together."""
+        self._stage.typed(self.name, line.replace(str(self._stage.place), "…"))
+        done = self.runs(["bash", "--noprofile", "--norc", "-c", line])
         printed = done.stdout.decode(errors="replace")
-        shown = printed.splitlines()
-        for text in shown[:lines]:
-            print(f"      | {self._without_place(text)[:WIDTH]}")
-        if len(shown) > lines:
-            print(f"      | … {len(shown) - lines} more lines")
+        self._stage.printed(printed, lines=lines)
         if done.returncode != exits:
             raise UntrueError(f"{line!r} was to exit {exits}, and exited {done.returncode}: {printed[-2000:]}")
         return printed
@@ -124,18 +141,12 @@ class Person:
         return done.stdout
 
     def runs(
-        self,
-        arguments: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        environ: Mapping[str, str] | None = None,
-        streams: int = subprocess.STDOUT,
+        self, arguments: Sequence[str], *, stdin: bytes = b"", streams: int = subprocess.STDOUT
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command as this person, where he stands."""
-        environment = {**self.environ, **(environ or {})}
-        program = shutil.which(arguments[0], path=environment["PATH"])
+        program = shutil.which(arguments[0], path=self.environ["PATH"])
         if program is None:
-            raise UntrueError(f"there is no program {arguments[0]!r} on {environment['PATH']}")
+            raise UntrueError(f"there is no program {arguments[0]!r} on {self.environ['PATH']}")
         try:
             return subprocess.run(
                 [program, *arguments[1:]],
@@ -143,7 +154,7 @@ class Person:
                 stdout=subprocess.PIPE,
                 stderr=streams,
                 cwd=self.directory,
-                env=environment,
+                env=self.environ,
                 timeout=LIMIT_S,
                 check=False,
             )
@@ -153,12 +164,9 @@ class Person:
     def makes_a_key(self) -> str:
         """An Ed25519 key with a Curve25519 subkey, no passphrase; its fingerprint."""
         uid = f"{self.name.capitalize()} <{self.name}@example.org>"
-        print(f"    {self.name} $ gpg --quick-generate-key '{uid}' ed25519", flush=True)
+        self._stage.typed(self.name, f"gpg --quick-generate-key '{uid}' ed25519")
         batch = ("--batch", "--no-tty", "--pinentry-mode", "loopback", "--passphrase", "", "--status-fd", "1")
         made = self.quietly("gpg", *batch, "--quick-generate-key", uid, "ed25519", "cert,sign", "never").decode()
         fingerprint = next(line.split()[-1] for line in made.splitlines() if " KEY_CREATED " in line)
         self.quietly("gpg", *batch, "--quick-add-key", fingerprint, "cv25519", "encr", "never")
         return fingerprint
-
-    def _without_place(self, text: str) -> str:
-        return text.replace(f"{self.directory}/", "").replace(str(self._stage.place), "…")

@@ -53,7 +53,7 @@ def test_a_rotation_makes_the_old_key_a_fallback_under_which_signatures_stay_val
     new, fallbacks = django_secret_key(NAME, store=str(development))
     assert new != old
     assert fallbacks == [old]
-    assert signing.Signer(key=new, fallback_keys=fallbacks).unsign(signed) == "a session"
+    assert signing.Signer(key=new, fallback_keys=list(fallbacks)).unsign(signed) == "a session"
 
 
 def test_a_version_on_its_way_is_a_fallback_on_the_hosts_that_have_not_changed_over(development: Path) -> None:
