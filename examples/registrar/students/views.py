@@ -6,11 +6,11 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
-from students import transcripts
-from students.models import KEYSET, Student
 
 from strongroom.django import keystores
 from strongroom.errors import SignatureError
+from students import transcripts
+from students.models import KEYSET, Student
 
 
 @csrf_exempt  # the demonstration has no browser

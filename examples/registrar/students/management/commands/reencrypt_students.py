@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from students.models import KEYSET, Student
 
 from strongroom.django import keystores
+from students.models import KEYSET, Student
 
 
 class Command(BaseCommand):
