@@ -180,7 +180,18 @@ class TestPadding:
             return
         assert pad64(raw) == padded
 
-    @pytest.mark.parametrize("bad", [b"", bytes(64), b"\x80", b"\x80" + bytes(127), b"x" * 64, b"\x81" + bytes(63)])
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            b"",
+            bytes(64),
+            b"\x80",
+            b"\x80" + bytes(127),
+            bytes(63) + b"\x80" + bytes(64),  # a step more than need be
+            b"x" * 64,
+            b"\x81" + bytes(63),
+        ],
+    )
     def test_what_is_not_padded_is_refused(self, bad: bytes) -> None:
         with pytest.raises(FormatError):
             unpad64(bad)

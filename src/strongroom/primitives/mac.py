@@ -12,7 +12,6 @@ from strongroom.errors import FormatError, SignatureError
 from strongroom.primitives.opaque import Opaque
 from strongroom.primitives.secret import SecretBytes
 
-TAG_LENGTH: Final = 32
 MIN_KEY_LENGTH: Final = 16
 """Tink's floor, 128 bits: a shorter key is found by trying."""
 

@@ -54,7 +54,7 @@ def unpad64(padded: bytes) -> bytes:
     """What pad64 padded. FormatError, with the length only, for anything else."""
     stripped = padded.rstrip(b"\0")
     length = len(padded)
-    if not length or length % _STEP or stripped[-1:] != b"\x80" or length - len(stripped) >= _STEP:
+    if length % _STEP or stripped[-1:] != b"\x80" or length - len(stripped) >= _STEP:
         del padded, stripped  # a traceback shows a frame's locals
         raise FormatError(f"{length} bytes are not padded to {_STEP}")
     return stripped[:-1]
