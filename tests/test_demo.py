@@ -122,7 +122,7 @@ def test_a_step_that_fails_is_told_in_one_line_and_leaves_nothing() -> None:
     assert_nothing_is_left(out)
 
 
-@pytest.mark.parametrize("raw", [b"078-05-1120", bytes(range(32)), b"\xff" * 31, os.urandom(40)])
+@pytest.mark.parametrize("raw", [b"078-05-1120", bytes(range(32)), b"\xff\xfe" * 20, b"\xfb" * 31])
 def test_the_search_finds_every_spelling(raw: bytes) -> None:
     looking = Plaintexts()
     looking.add("it", raw)

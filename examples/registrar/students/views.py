@@ -6,6 +6,7 @@ from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from strongroom.django import keystores
 from strongroom.errors import SignatureError
@@ -14,6 +15,7 @@ from students.models import KEYSET, Student
 
 
 @csrf_exempt  # the demonstration has no browser
+@sensitive_post_parameters("ssn")
 def enrol(request: HttpRequest) -> HttpResponse:
     """POST name and ssn: a new student."""
     if request.method != "POST":
@@ -24,6 +26,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"student": student.pk}, status=201)
 
 
+@sensitive_variables("ssn")  # error reports print the variables of every frame
 def record(request: HttpRequest, number: int) -> HttpResponse:
     """GET a student, with the last four digits only. The token is cached for five minutes."""
     box = keystores["default"].fernet(KEYSET)
