@@ -52,10 +52,18 @@ def test_a_pin_is_read_as_it_was_printed(store: bytes, root: bytes) -> None:
     assert Pin.parse(f" {pin}\n") == pin
 
 
-@pytest.mark.parametrize(
-    "text", ["", ":", "abc", str(Pin.of(OURS))[:-1], f"{Pin.of(OURS)}A", str(Pin.of(OURS)).replace(":", ";"), "é" * 45]
-)
-def test_what_is_no_pin_is_a_setting_error_that_says_how_one_looks(text: str) -> None:
+@pytest.mark.parametrize("damage", ["empty", "colon", "word", "short", "long", "semicolon", "accents"])
+def test_what_is_no_pin_is_a_setting_error_that_says_how_one_looks(damage: str) -> None:
+    pin = str(Pin.of(OURS))
+    text = {
+        "empty": "",
+        "colon": ":",
+        "word": "abc",
+        "short": pin[:-1],
+        "long": f"{pin}A",
+        "semicolon": pin.replace(":", ";"),
+        "accents": "é" * 45,
+    }[damage]
     with pytest.raises(SettingsError) as caught:
         Pin.parse(text)
     assert "strongroom pin" in caught.value.hint

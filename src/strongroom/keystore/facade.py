@@ -24,9 +24,9 @@ from strongroom.keystore.making import Maker, RandomMaker
 from strongroom.keystore.moves import Moves
 from strongroom.model.keyset import Keyset
 from strongroom.model.types import KeyType
+from strongroom.stores.acceptance import Witnessed
 from strongroom.stores.base import Source
 from strongroom.stores.sealed import SealedStore
-from strongroom.stores.watch import Witnessed
 
 
 class KeyStore(Moves):

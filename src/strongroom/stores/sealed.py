@@ -14,7 +14,6 @@ from strongroom.errors import (
     ClosedError,
     ConflictError,
     ExposedRootError,
-    FormatError,
     IntegrityError,
     NotFoundError,
     StateError,
@@ -30,18 +29,17 @@ from strongroom.sealing.header import Header, lineage
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.recipients import Audience, audience_of_file
 from strongroom.sealing.root import Root
+from strongroom.stores.acceptance import Acceptance, Witnessed
 from strongroom.stores.base import Oddity, Opened, Source, Store
 from strongroom.stores.pins import Pin
-from strongroom.stores.seen import Difference, NoWitness, Verdict, Witness, vanished
+from strongroom.stores.seen import NoWitness, Verdict, Witness
 from strongroom.stores.under import under_witness
-from strongroom.stores.watch import Watch, Witnessed, WitnessRow, stale
+from strongroom.stores.watch import Watch, stale
 
 log = logging.getLogger("strongroom")
 
 _parsed = lru_cache(maxsize=16_384)(parse_name)
 _ATTEMPTS = 3
-
-Differences = tuple[Difference, ...]
 
 
 class SealedKeyset:
@@ -266,16 +264,7 @@ class SealedStore:
 
     def witnessed(self) -> Witnessed:
         """What was seen of each record, and how the one that is here differs."""
-        found = {each: tuple(map(str, differences)) for each, (_, differences) in self._differing().items()}
-        return Witnessed(
-            location=self.witness.location,
-            absence=self.witness.absence,
-            rows=tuple(
-                WitnessRow(name=seen.name, revision=seen.revision, differences=found.get(seen.name, ()))
-                for seen in self.witness.show()
-                if seen.revision
-            ),
-        )
+        return self._acceptance().witnessed()
 
     def accept(self, name: str | None = None) -> tuple[KeysetName, ...]:
         """Take the record of this name, or of all, as it is here now for the newest; the names of those that differed.
@@ -283,50 +272,16 @@ class SealedStore:
         Only the memory of this checkout changes, and the acceptance is logged. Versions that are known to be
         compromised or destroyed stay so. All of it also accepts an older root, and sets a damaged memory aside.
         """
-        if name is None:
-            self._accept_root()
-        wanted = None if name is None else _parsed(name, reserved=True)
         with self._store.lock():
-            differing = self._differing(wanted)
-            for each, (record, _) in differing.items():
-                self.witness.accept(each, record)
+            if name is None:
+                accepted = self._acceptance().of_all()
+            else:
+                accepted = self._acceptance().of(_parsed(name, reserved=True))
         self._behind = self._watch.behind(self.root)
-        return tuple(differing)
+        return accepted
 
-    def _accept_root(self) -> None:
-        try:
-            later = max(self.witness.roots().values(), default=0) > self.root.number
-            self.witness.known_names()
-        except FormatError:
-            self.witness.set_aside()
-            later = False
-        if later:
-            self.witness.accept_root(self.root)
-        else:
-            self.witness.learn_root(self.root)
-
-    def _differing(self, name: KeysetName | None = None) -> dict[KeysetName, tuple[Record | None, Differences]]:
-        """The records that are not what was seen, by name; None stands for one that is not here."""
-        if name is None:
-            records = self._read_all()
-            gone = [seen for seen in self.witness.show() if seen.revision]
-        else:
-            gone = list(self.witness.show(name))
-            try:
-                records = [self._read(name)]
-            except NotFoundError:
-                records = []
-                if not gone:
-                    raise
-        verdicts = self.witness.check_all(records)
-        found: dict[KeysetName, tuple[Record | None, Differences]] = {
-            record.keyset.name: (record, verdict.differences)
-            for record, verdict in zip(records, verdicts, strict=True)
-            if verdict.differences
-        }
-        here = {record.keyset.name for record in records}
-        found |= {seen.name: (None, (vanished(seen),)) for seen in gone if seen.revision and seen.name not in here}
-        return dict(sorted(found.items()))
+    def _acceptance(self) -> Acceptance:
+        return Acceptance(self.witness, root=self.root, read=self._read, read_all=self._read_all)
 
     # -- inside -----------------------------------------------------------------------------------------------------
 

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from strongroom.errors import FormatError, NotFoundError, StaleError, StoreError, StrongroomError
-from strongroom.model.names import KeysetName, Revision
+from strongroom.model.names import KeysetName
 from strongroom.model.record import Record
 from strongroom.sealing.root import Root
 from strongroom.stores.seen import UNKNOWN, Difference, Seen, Verdict, Witness, vanished
 
 log = logging.getLogger("strongroom")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WitnessRow:
-    """One record as it was seen, and how the one that is here differs; nothing in `differences` means fresh."""
-
-    name: KeysetName
-    revision: Revision
-    differences: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Witnessed:
-    """Everything that was seen, for people. `absence` says why there is no witness, where there is none."""
-
-    location: str
-    absence: str
-    rows: tuple[WitnessRow, ...]
 
 
 class Watch:
