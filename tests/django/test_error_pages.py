@@ -38,11 +38,12 @@ def test_the_debug_page_of_a_failed_decryption_shows_no_material(development: Pa
         raw = keystore.current("student-records").opened.material(1).reveal()
         text = keystore.secret("django-secret-key").reveal_text()
         token = keystore.fernet("student-records").encrypt(b"078-05-1120")
-    spellings = [repr(raw)[2:-1], raw.hex(), base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()]
+    start = repr(raw[:12])[2:-1]  # the page breaks longer bytes into lines
+    spellings = [start, raw.hex(), base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()]
     forged = token[:20] + (b"A" if token[20:21] != b"A" else b"B") + token[21:]
     with override_settings(DEBUG=True, ROOT_URLCONF=__name__, STRONGROOM={"default": {"STORE": development}}):
         page = page_of_a_failure(forged)
-        careless = page_of_a_failure(forged, raw)  # so that this test could fail
+        careless = page_of_a_failure(forged, raw[:12])  # so that this test could fail
     assert "DecryptionError" in page
     assert [spelling for spelling in [*spellings, text, "078-05-1120"] if spelling in page] == []
-    assert repr(raw) in careless
+    assert start in careless
