@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,9 @@ from strongroom.errors import (
 )
 from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
-from strongroom.keystore.finding import DEFAULT_DIRECTORY
+from strongroom.keystore.finding import DEFAULT_DIRECTORY, HEADER, current_directory
 from strongroom.keystore.people import label_of
+from strongroom.keystore.undoing import undone_on_failure
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes
@@ -144,7 +144,8 @@ class _Plan:
             else PassphraseSlot.create(self.root, passphrase, label="passphrase")
         )
         header = Header.create(self.root, slots=[slot], now=self.now, propagation=PROPAGATION)
-        self._write(header, None)
+        with undone_on_failure(self.place):
+            self._write(header, None)
         return self._founded(header, None, made_blackbox=False, left_out=(), changed=())
 
     def with_openpgp(self, engine: Engine, wanted: str | None, *, register: bool) -> Founded:
@@ -152,9 +153,8 @@ class _Plan:
         repository = self._repository(engine)
         listed = () if repository is None else repository.admin_certificates()
         me = _choose(engine.secret_keys(), wanted, listed, self.now)
-        base = self.top if self.top is not None else self.place.parent
-        if register and not self.place.resolve().is_relative_to(base):
-            raise SettingsError(f"{str(self.place)!r} is not in {str(base)!r}, so BlackBox cannot list its root file")
+        base = (self.place.parent if self.top is None else self.top).resolve()
+        entry = self._entry(base if repository is None else repository.root) if register else None
         recipient = recipient_of(me, role=False, now=self.now)
         header = Header.create(
             self.root,
@@ -167,17 +167,30 @@ class _Plan:
         sealed = seal_root_file(self.root, header, [me.narrowed(recipient.subkeys)], engine=engine, now=self.now)
         changed: tuple[str, ...] = ()
         made = repository is None
-        if repository is None:
-            repository = Repository.create(
-                base, admin=me, label=label_of(me), commit=False, engine=engine, environ=self.environ, clock=self.clock
-            )
-            changed = (f"{repository.data.name}", ".gitignore")
-        self._write(header, sealed)
-        if register:
-            name = str((self.place.resolve() / "root.1").relative_to(repository.root))
-            changed = (*changed, *repository.enlist(name, commit=False).changed)
+        with undone_on_failure(self.place, *((base / ".blackbox", base / ".gitignore") if made else ())):
+            self._write(header, sealed)
+            if repository is None:
+                repository = Repository.create(
+                    base,
+                    admin=me,
+                    label=label_of(me),
+                    commit=False,
+                    engine=engine,
+                    environ=self.environ,
+                    clock=self.clock,
+                )
+                changed = (f"{repository.data.name}", ".gitignore")
+            if entry is not None:
+                changed = (*changed, *repository.enlist(entry, commit=False).changed)
         left_out = tuple(each.label for each in listed if each.fingerprint != me.fingerprint)
         return self._founded(header, repository, made_blackbox=made, left_out=left_out, changed=changed)
+
+    def _entry(self, base: Path) -> str:
+        """The root file's name on BlackBox's list."""
+        plain = self.place.resolve() / "root.1"
+        if not plain.is_relative_to(base):
+            raise SettingsError(f"{str(self.place)!r} is not in {str(base)!r}, so BlackBox cannot list its root file")
+        return str(plain.relative_to(base))
 
     def _repository(self, engine: Engine) -> Repository | None:
         try:
@@ -186,19 +199,19 @@ class _Plan:
             return None
 
     def _write(self, header: Header, root_file: bytes | None) -> None:
-        existed = self.place.exists()
+        store = DirectoryStore.create(self.place)
+        if root_file is not None and header.openpgp is not None:
+            store.write_attachment(header.openpgp.file, root_file)
+        # the header last: without it there is no store, and with it there is a whole one
+        store.write_header(encode_header(header, self.root), replaces=None)
+
+    def _remembered(self, header: Header) -> tuple[str, ...]:
+        """Have the witness learn the root; what is to be told where it could not."""
         try:
-            store = DirectoryStore.create(self.place)
-            if root_file is not None and header.openpgp is not None:
-                store.write_attachment(header.openpgp.file, root_file)
-            # the header last: without it there is no store, and with it there is a whole one
-            store.write_header(encode_header(header, self.root), replaces=None)
-        except StrongroomError:
-            if not existed:
-                shutil.rmtree(self.place, ignore_errors=True)
-            raise
-        witness = open_witness(header.store, self.place, setting=None, environ=self.environ)
-        witness.learn_root(self.root)
+            open_witness(header.store, self.place, setting=None, environ=self.environ).learn_root(self.root)
+        except StrongroomError as trouble:
+            return (f"this root was not remembered: {trouble}",)
+        return ()
 
     def _founded(
         self,
@@ -209,7 +222,7 @@ class _Plan:
         left_out: tuple[str, ...],
         changed: tuple[str, ...],
     ) -> Founded:
-        own = str(self.place) if self.top is None else str(self.place.resolve().relative_to(self.top.resolve()))
+        own = self.place if self.top is None else self.place.relative_to(self.top)
         return Founded(
             directory=self.place,
             pin=str(Pin.of(self.root)),
@@ -219,22 +232,27 @@ class _Plan:
             made_blackbox=made_blackbox,
             in_git=self.top is not None,
             development=header.development,
-            to_add=tuple(dict.fromkeys((own, *changed))),
-            notes=(),
+            to_add=tuple(dict.fromkeys((str(own), *changed))),
+            notes=self._remembered(header),
         )
 
 
 def _place(directory: str | os.PathLike[str] | None) -> Path:
-    if directory is None:
-        here = Path.cwd()
-        place = (git_top(here) or here) / DEFAULT_DIRECTORY
-    else:
-        place = Path(directory).absolute()
-    if (place / "store.json").exists():
+    here = current_directory()
+    place = (git_top(here) or here) / DEFAULT_DIRECTORY if directory is None else here / directory
+    try:
+        parent = place.parent.is_dir()
+        present = [each.name for each in place.iterdir()]
+    except FileNotFoundError:
+        present = []
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise StoreError(f"no store can be made in {str(place)!r}: {reason}") from None
+    if HEADER in present:
         raise ExistsError(f"there is a store in {str(place)!r} already", hint="strongroom doctor looks at it")
-    if place.exists() and any(place.iterdir()):
+    if present:
         raise ExistsError(f"{str(place)!r} is not empty", hint="name another directory: strongroom init DIRECTORY")
-    if not place.parent.is_dir():
+    if not parent:
         raise StoreError(f"there is no directory {str(place.parent)!r} to make a store in")
     return place
 
