@@ -120,7 +120,7 @@ def _slots(location: str | None, given: Given, environ: Mapping[str, str]) -> It
 def _inside(keystore: KeyStore) -> Iterator[Finding]:
     yield Finding(level="ok", about="store", fact=f"opens: {keystore.source.location}")
     for notice in keystore.notices:
-        yield Finding(level="warning", about="trust", fact=notice, hint="strongroom pin")
+        yield Finding(level="warning", about="trust", fact=notice, hint="strongroom pin" if "pin" in notice else "")
     good = 0
     for name in keystore.names():
         try:

@@ -125,6 +125,10 @@ def _open_sealed(
         engines.close()
     witness = open_witness(unverified.claims.store, directory, setting=settings.witness, environ=environ)
     notices = check_origin(unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict)
+    if unsealed.header.registered and store.lies_open(unsealed.header.root):
+        # elsewhere it is an exposed root; this team asked for it (DESIGN section 4, init --register)
+        told = f"root {unsealed.header.root} lies in the clear in {str(directory)!r}, where BlackBox's scripts put it"
+        notices = (*notices, f"{told}; whoever can read this host has it: remove the file")
     source = SealedStore(store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience)
     return KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
 
