@@ -206,7 +206,7 @@ class TestHpkeSlot:
 
 
 class TestRsaSlot:
-    @pytest.mark.parametrize("public", [b"", b"0" * 300, hpke_identity().public])
+    @pytest.mark.parametrize("public", [b"", b"0" * 300, hpke_identity().public], ids=["empty", "zeros", "hpke"])
     def test_what_is_no_rsa_key_is_refused(self, public: bytes) -> None:
         with pytest.raises(FormatError):
             RsaSlot.create(ROOT, public, label="ci")
