@@ -1,0 +1,137 @@
+"""Admins, role accounts and BlackBox's own files, by the command line and with real gpg."""
+
+from __future__ import annotations
+
+import os
+import stat
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import Ran, on_terminal, program
+from tests.support.blackbox_fixtures import clone, secret_key
+from tests.support.gpg import GpgHome, GpgHomes
+
+REPOSITORY = "release-v1.20220610"
+
+
+def as_user(home: GpgHome) -> Mapping[str, str]:
+    return {"GNUPGHOME": str(home.home), "HOME": str(home.home)}
+
+
+@pytest.fixture(scope="module")
+def admins(gpg_homes: GpgHomes) -> dict[str, GpgHome]:
+    """Two admins of the repository."""
+    return {name: gpg_homes.of_key(secret_key(REPOSITORY, name)) for name in ("alice", "bob")}
+
+
+@pytest.fixture
+def team(place: Path, admins: dict[str, GpgHome]) -> Path:
+    """A BlackBox repository with a store that Alice made."""
+    work = clone(REPOSITORY, place / "repo")
+    made = program("init", cwd=work, env=as_user(admins["alice"]))
+    assert made.status == 0, made.stderr
+    return work
+
+
+def done(*argv: str, cwd: Path, env: Mapping[str, str], stdin: bytes = b"") -> Ran:
+    ran = program(*argv, cwd=cwd, env=env, stdin=stdin)
+    assert ran.status == 0, ran.stderr
+    return ran
+
+
+def test_a_listed_admin_is_approved_and_then_opens_the_store(team: Path, admins: dict[str, GpgHome]) -> None:
+    alice, bob = as_user(admins["alice"]), as_user(admins["bob"])
+    rows = done("admin", "list", "--json", cwd=team, env=alice).json
+    (row,) = [row for row in rows if row["fingerprint"] == admins["bob"].fingerprint]
+    assert (row["approved"], row["listed"]) == (False, True)
+    assert program("list", cwd=team, env=bob).status == 3
+    told = done("admin", "approve", admins["bob"].fingerprint, cwd=team, env=alice).stderr
+    assert "the root is sealed to 2 admins" in told
+    assert "git add" in told
+    done("create", "it", "--type", "fernet", cwd=team, env=bob)
+    lines = done("admin", "list", cwd=team, env=bob).text.splitlines()
+    assert [line.split("\t")[2] for line in lines].count("yes") == 2
+
+
+def test_a_fingerprint_that_nobody_has_is_refused(team: Path, admins: dict[str, GpgHome]) -> None:
+    alice = as_user(admins["alice"])
+    refused = program("admin", "approve", "A" * 40, cwd=team, env=alice)
+    assert refused.status == 1
+    assert "strongroom admin add" in refused.stderr
+    short = program("admin", "approve", "DEADBEEF", cwd=team, env=alice)
+    assert short.status == 2
+
+
+def test_one_from_my_keyring_is_added_and_opens_the_store(
+    team: Path, admins: dict[str, GpgHome], gpg_homes: GpgHomes
+) -> None:
+    alice = admins["alice"]
+    dan = gpg_homes("Dan <dan@example.org>")
+    alice.import_keys(dan.export())
+    done("admin", "add", dan.fingerprint, cwd=team, env=as_user(alice))
+    assert "dan@example.org" in done("blackbox", "list-admins", cwd=team, env=as_user(alice)).text.split()
+    done("list", cwd=team, env=as_user(dan))
+    again = program("admin", "add", dan.fingerprint, cwd=team, env=as_user(alice))
+    assert again.status == 1
+
+
+def test_a_role_opens_the_store_and_the_files_with_one_file_and_no_gpg_home(
+    team: Path, place: Path, admins: dict[str, GpgHome], tmp_path: Path
+) -> None:
+    alice = as_user(admins["alice"])
+    identity = place / "web.identity"
+    made = done("role", "create", "web-deploy", "--out", str(identity), "--json", cwd=team, env=alice).json
+    assert made["identity"] == str(identity)
+    assert stat.S_IMODE(identity.stat().st_mode) == 0o600
+    done("import", "url", "--type", "secret", cwd=team, env=alice, stdin=b"postgres://x")
+    machine = {"HOME": "/nonexistent", "GNUPGHOME": "/nonexistent", "STRONGROOM_IDENTITY_FILE": str(identity)}
+    assert done("reveal", "url", cwd=team, env=machine).stdout == b"postgres://x"
+    by_option = {"HOME": "/nonexistent", "GNUPGHOME": "/nonexistent"}
+    assert done("--identity", str(identity), "reveal", "url", cwd=team, env=by_option).stdout == b"postgres://x"
+    by_text = {**by_option, "STRONGROOM_IDENTITY": identity.read_text()}
+    assert done("reveal", "url", cwd=team, env=by_text).stdout == b"postgres://x"
+    shown = done("run", "--env", "URL=url", "--", "env", cwd=team, env={**by_text, **machine}).text
+    assert "URL=postgres://x" in shown.splitlines()
+    assert "STRONGROOM_IDENTITY" not in shown
+    assert done("doctor", "--ready", cwd=team, env=machine).stdout == b""
+    again = program("role", "create", "web-deploy", "--out", str(tmp_path / "other"), cwd=team, env=alice)
+    assert again.status == 1
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_role_s_file_is_not_written_into_the_store(team: Path, admins: dict[str, GpgHome]) -> None:
+    refused = program("role", "create", "ci", "--out", ".strongroom/ci", cwd=team, env=as_user(admins["alice"]))
+    assert refused.status == 5
+    assert not (team / ".strongroom/ci").exists()
+
+
+def test_blackbox_files_are_listed_and_printed(team: Path, admins: dict[str, GpgHome]) -> None:
+    alice = as_user(admins["alice"])
+    names = done("blackbox", "list-files", cwd=team, env=alice).stdout.splitlines()
+    assert names
+    assert done("blackbox", "list-files", "--json", cwd=team, env=alice).json == [os.fsdecode(name) for name in names]
+    first = os.fsdecode(names[0])
+    plain = done("blackbox", "cat", first, cwd=team, env=alice).stdout
+    assert admins["alice"].decrypt((team / f"{first}.gpg").read_bytes()) == plain
+    (answer,) = done("blackbox", "cat", f"{first}.gpg", "--json", cwd=team, env=alice).json
+    assert b64decode(answer["base64"]) == plain
+    missing = program("blackbox", "cat", "nothing.here", cwd=team, env=alice)
+    assert missing.status == 1
+
+
+def test_a_hostile_file_name_is_bytes_on_a_pipe_and_escaped_on_a_terminal(
+    team: Path, admins: dict[str, GpgHome]
+) -> None:
+    alice = as_user(admins["alice"])
+    listed = team / ".blackbox/blackbox-files.txt"
+    listed.write_bytes(listed.read_bytes() + b"\x1b]0;owned\x07\xff\n")
+    assert b"\x1b]0;owned\x07\xff\n" in done("blackbox", "list-files", cwd=team, env=alice).stdout
+    shown = on_terminal("blackbox", "list-files", cwd=team, env=alice).stderr
+    assert "\\x1b]0;owned\\x07" in shown
+    assert "\x1b" not in shown
+    assert b"\x1b" not in done("blackbox", "list-files", "--json", cwd=team, env=alice).stdout
+    refused = program("blackbox", "cat", "\x1b]0;owned\x07", cwd=team, env=alice)
+    assert "\x1b" not in refused.stderr
