@@ -9,11 +9,13 @@ import pytest
 from cryptography.fernet import Fernet as TheirFernet
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from tests.keystore.clocks import HandClock
+from tests.primitives.material_cases import crossed
 
 from strongroom.errors import (
     ClosedError,
     DecryptionError,
     ExistsError,
+    IntegrityError,
     InvalidNameError,
     NotFoundError,
     PolicyError,
@@ -25,6 +27,9 @@ from strongroom.errors import (
 )
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_memory
+from strongroom.model.keyset import Keyset
+from strongroom.model.names import KeyId, parse_name
+from strongroom.model.version import Version
 
 ALL_TYPES = [
     ("fernet", None),
@@ -315,3 +320,20 @@ def test_the_inventory_shows_every_keyset_and_no_material(ks: KeyStore) -> None:
     assert listed[1].labels == {"owner": "registrar"}
     assert listed[1].policy.rotate_every == 90 * 86_400
     assert "canary" not in repr(listed)
+
+
+def test_an_rsa_pair_is_confirmed_before_the_key_is_handed_out(ks: KeyStore) -> None:
+    sound = ks.create("sound", "rsa-2048", purpose="sign")
+    assert ks.private_key("sound") is not ks.private_key("sound")
+    # halves of two keys under a good seal: no command of ours lets them in, so this goes below the commands
+    store = ks.sealed
+    name = parse_name("crossed")
+    sealed = store.seal(crossed("rsa-2048"), name=name, key_id=KeyId(7), type=sound.type, purpose=sound.purpose)
+    now = ks.clock.now()
+    version = Version.added(
+        1, KeyId(7), sealed=sealed, public=sound.versions[0].public, prefix=sound.versions[0].prefix, now=now
+    )
+    store.create(Keyset.created(name, version, type=sound.type, purpose=sound.purpose, policy=sound.policy, now=now))
+    for _ in range(2):
+        with pytest.raises(IntegrityError):
+            ks.private_key("crossed")

@@ -57,6 +57,7 @@ class KeyStore(Moves):
         self._throw_away = throw_away
         self._maker: Maker = RandomMaker() if maker is None else maker
         self._gate = Gate()
+        self._confirmed: set[bytes] = set()
         entries = limits.entries
         self._live: LocalCache[LiveKeyset] = LocalCache(self._follow, entries=entries)
         self._fernets: LocalCache[Fernet] = LocalCache(
@@ -123,7 +124,7 @@ class KeyStore(Moves):
 
     def private_key(self, name: str, *, version: int | None = None) -> PrivateKey:
         """The private key of the primary, or of a version, as a `cryptography` object: raw access, in one word."""
-        return private_key_of(self._for(name, KeyType.ED25519).snapshot(), version)
+        return private_key_of(self._for(name, KeyType.ED25519).snapshot(), version, confirmed=self._confirmed)
 
     def public_key(self, name: str, *, version: int | None = None) -> PublicKey:
         """The verified public half of the primary, or of a version, as a `cryptography` object."""

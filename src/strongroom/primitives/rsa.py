@@ -6,10 +6,11 @@ our own seal has authenticated are loaded without validation (35 to 250 ms); not
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -68,6 +69,15 @@ def load_sealed(material: SecretBytes) -> RSAPrivateKey:
     if key is None:
         raise IntegrityError("the sealed material is not a validated RSA key", hint="strongroom doctor")
     return key
+
+
+def confirm(key: RSAPrivateKey) -> None:
+    """Return if the two halves are a pair: a signature of one is verified with the other. IntegrityError."""
+    probe = os.urandom(32)
+    try:
+        key.public_key().verify(key.sign(probe, PKCS1v15(), SHA256()), probe, PKCS1v15(), SHA256())
+    except (InvalidSignature, ValueError):
+        raise IntegrityError("the halves of the RSA key are not a pair", hint="strongroom doctor") from None
 
 
 def public_der(key: RSAPrivateKey) -> bytes:

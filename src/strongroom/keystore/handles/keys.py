@@ -14,7 +14,7 @@ from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation, permits
 from strongroom.model.types import TRAITS, KeyType
 from strongroom.model.version import Version
-from strongroom.primitives import hpke, material
+from strongroom.primitives import hpke, material, rsa
 from strongroom.primitives.secret import SecretBytes
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | hpke.PrivateKey
@@ -23,14 +23,19 @@ PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey | hpke.Publ
 _SYMMETRIC = (KeyType.FERNET, KeyType.AES256_GCM, KeyType.XAES256_GCM, KeyType.HMAC_SHA256)
 
 
-def private_key_of(snapshot: Snapshot, number: int | None) -> PrivateKey:
+def private_key_of(snapshot: Snapshot, number: int | None, *, confirmed: set[bytes]) -> PrivateKey:
     """The private key of the primary or of a version. PurposeError for a type that has none; StateError.
 
-    An RSA key is loaded without the validation that its import has already paid for.
+    An RSA key is loaded without the validation that its import has already paid for. The first time in a process its
+    pair is confirmed, by a signature that is verified; `confirmed` remembers the sealed bytes of those that were.
     """
     _check_asymmetric(snapshot)
     version = _usable(snapshot, number)
-    return material.private_key(snapshot.keyset.type.value, snapshot.opened.material(version.number))
+    key = material.private_key(snapshot.keyset.type.value, snapshot.opened.material(version.number))
+    if isinstance(key, RSAPrivateKey) and version.sealed is not None and version.sealed not in confirmed:
+        rsa.confirm(key)
+        confirmed.add(version.sealed)
+    return key
 
 
 def public_key_of(snapshot: Snapshot, number: int | None) -> PublicKey:
