@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.blackbox import Repository, vcs
+from strongroom.blackbox import Repository
+from strongroom.blackbox import git as git_module
 from strongroom.errors import (
     BlackBoxError,
     ConflictError,
@@ -251,7 +252,7 @@ class TestRefusals:
     def test_an_unfinished_merge_and_a_locked_index(
         self, repo: Repository, only_alice: Approved, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(vcs, "_PATIENCE", 2)
+        monkeypatch.setattr(git_module, "_PATIENCE", 2)
         for name in ("index.lock", "MERGE_HEAD"):
             (repo.root / ".git" / name).write_bytes(b"")
             with pytest.raises(GitError, match=name) as caught:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.blackbox import layout, vcs
-from strongroom.blackbox.vcs import Git, NoControl, OtherControl, find_version_control
+from strongroom.blackbox import git as git_module
+from strongroom.blackbox import layout
+from strongroom.blackbox.git import Git
+from strongroom.blackbox.vcs import NoControl, OtherControl, find_version_control
 from strongroom.errors import GitError, UnsupportedError
 from tests.support.blackbox_fixtures import git
 
@@ -42,10 +44,10 @@ def test_a_name_is_itself_and_nothing_else(root: Path, name: str) -> None:
     for other in (name, "other"):
         (root / other).write_bytes(b"x")
     control = _git(root)
-    assert not control.tracks(name)
+    assert not control.tracked([name])
     assert control.commit([name], f"add {name}")
-    assert control.tracks(name)
-    assert not control.tracks("other")
+    assert control.tracked([name])
+    assert not control.tracked(["other"])
     assert _in_head(root) == {name}
     assert not (root / "pwned").exists()
 
@@ -74,7 +76,7 @@ def test_a_failed_commit_leaves_the_index_as_it_was(root: Path) -> None:
 
 def test_a_locked_index_is_said_before_anything_is_done(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / ".git" / "index.lock").write_bytes(b"")
-    monkeypatch.setattr(vcs, "_PATIENCE", 2)
+    monkeypatch.setattr(git_module, "_PATIENCE", 2)
     with pytest.raises(GitError, match=r"index\.lock' exists") as caught:
         _git(root).check_ready()
     assert "remove that file" in caught.value.hint
@@ -97,7 +99,7 @@ def test_hooks_and_fsmonitor_do_not_run(root: Path) -> None:
     git(root, "config", "core.editor", str(program))
     (root / "f").write_bytes(b"x")
     assert _git(root).commit(["f"], "message")
-    assert _git(root).tracks("f")
+    assert _git(root).tracked(["f"])
     assert not (root / "pwned").exists()
 
 
@@ -107,7 +109,7 @@ def test_a_planted_bare_repository_is_not_git(tmp_path: Path) -> None:
     git(planted, "config", "core.fsmonitor", f"touch {tmp_path}/pwned")
     assert find_version_control(planted, planted, environ=os.environ).kind == "none"
     with pytest.raises(GitError):
-        Git(root=planted, top=planted, environ=os.environ).tracks("f")
+        Git(root=planted, top=planted, environ=os.environ).tracked(["f"])
     assert not (tmp_path / "pwned").exists()
 
 
@@ -118,7 +120,7 @@ def test_a_bare_repository_in_a_directory_of_the_work_tree_is_not_obeyed(root: P
     git(planted, "config", "core.worktree", "..")
     control = Git(root=planted, top=root, environ=os.environ)
     with pytest.raises(GitError, match="cannot use bare repository"):
-        control.tracks("f")
+        control.tracked(["f"])
     assert not (root / "pwned").exists()
 
 
@@ -138,7 +140,7 @@ def test_variables_that_turn_git_elsewhere_stay_outside(root: Path, tmp_path: Pa
         root, GIT_DIR=str(tmp_path / "no"), GIT_INDEX_FILE=str(tmp_path / "i"), GIT_WORK_TREE="/", PATH=":.:"
     )
     with pytest.raises(GitError, match="there is no git on PATH"):
-        control.tracks("f")
+        control.tracked(["f"])
     control = _git(root, GIT_DIR=str(tmp_path / "no"), GIT_INDEX_FILE=str(tmp_path / "i"), GIT_WORK_TREE="/")
     assert control.commit(["f"], "x")
     assert _in_head(root) == {"f"}
@@ -149,9 +151,9 @@ def test_git_that_hangs_is_ended(root: Path, tmp_path: Path, monkeypatch: pytest
     slow = tmp_path / "bin" / "git"
     slow.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/child\nwait\n", "utf-8")
     slow.chmod(0o755)
-    monkeypatch.setattr(vcs, "TIME_LIMIT", 1.0)
+    monkeypatch.setattr(git_module, "TIME_LIMIT", 1.0)
     with pytest.raises(GitError, match="did not end within"):
-        _git(root, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}").tracks("f")
+        _git(root, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}").tracked(["f"])
     child = int((tmp_path / "child").read_text("utf-8"))
     deadline = time.monotonic() + 10
     while _is_running(child):
@@ -168,9 +170,9 @@ def _is_running(process: int) -> bool:
 
 def test_what_git_ignores(root: Path) -> None:
     (root / ".gitignore").write_bytes(b"/f\n/back\n!/back\n")
-    assert _git(root).ignores("f")
-    assert not _git(root).ignores("g")
-    assert not _git(root).ignores("back")
+    assert _git(root).ignored(["f"])
+    assert not _git(root).ignored(["g"])
+    assert not _git(root).ignored(["back"])
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -180,7 +182,7 @@ def test_the_ignore_line_of_a_name_hides_it_and_nothing_else(root: Path, name: s
     for other in (name, *others):
         (root / other).write_bytes(b"x")
     (root / ".gitignore").write_bytes(layout.with_lines(b"", layout.ignore_line(name)))
-    assert _git(root).ignores(name)
+    assert _git(root).ignored([name])
     seen = {os.fsdecode(raw[3:]) for raw in git(root, "status", "--porcelain", "-z", "-uall").split(b"\0")[:-1]}
     assert seen == {*others, ".gitignore"}
 
@@ -197,7 +199,7 @@ def test_without_version_control_nothing_is_committed(tmp_path: Path) -> None:
     control = find_version_control(tmp_path, tmp_path / "data", environ=os.environ)
     assert isinstance(control, NoControl)
     control.check_ready()
-    assert (control.tracks("f"), control.ignores("f"), control.commit(["f"], "x")) == (False, True, False)
+    assert (control.tracked(["f"]), control.ignored(["f"]), control.commit(["f"], "x")) == (frozenset(), {"f"}, False)
 
 
 @pytest.mark.parametrize("kind", ["hg", "svn"])
@@ -205,6 +207,6 @@ def test_hg_and_svn_are_read_only(tmp_path: Path, kind: str) -> None:
     (tmp_path / f".{kind}").mkdir()
     control = find_version_control(tmp_path, tmp_path / "data", environ=os.environ)
     assert isinstance(control, OtherControl)
-    for attempt in (lambda: control.lock_directory, control.check_ready, lambda: control.tracks("f")):
+    for attempt in (lambda: control.lock_directory, control.check_ready, lambda: control.tracked(["f"])):
         with pytest.raises(UnsupportedError, match=f"is kept in {kind}"):
             attempt()

@@ -22,7 +22,7 @@ def add_admin(site: Site, certificate: Certificate, *, label: str, commit: bool 
     resulting keyring the label would not mean exactly it.
     """
     line = check_label(label)
-    with site.writing(commit=commit) as control, Change(site.tree) as change:
+    with site.writing(commit=commit) as control, site.changing(control) as change:
         names = _stage(site, change, certificate, line)
         change.apply()
         committed = commit and control.commit(names, f"NEW ADMIN: {label}")
@@ -33,7 +33,7 @@ def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:
     line = check_label(label)
     site.tree.make_directory(site.place.data)
     try:
-        with site.writing(commit=commit) as control, Change(site.tree) as change:
+        with site.writing(commit=commit) as control, site.changing(control) as change:
             first = site.registry.empty()
             for path, raw in first.items():
                 change.write(path, raw)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.blackbox.layout import DATA_DIRECTORIES, parse_name
-from strongroom.blackbox.vcs import is_git
+from strongroom.blackbox.git import is_git
+from strongroom.blackbox.layout import ADMINS, DATA_DIRECTORIES, parse_name
 from strongroom.errors import BlackBoxError, NotFoundError, PathError
 
 
@@ -39,6 +39,16 @@ def find(start: Path, *, environ: Mapping[str, str]) -> Place:
             hint="'strongroom init' makes one; BLACKBOX_REPOBASE and BLACKBOXDATA say where it is",
         )
     return Place(root=root, data=data)
+
+
+def environments(root: Path) -> tuple[str, ...]:
+    """The data directories below a root: BlackBox's own two, `.blackbox-TEAM`, and those within `.blackbox`.
+
+    Each is an environment with its own admins and files; BLACKBOXDATA chooses one.
+    """
+    own = [name for name in DATA_DIRECTORIES if (root / name / ADMINS).is_file()]
+    teams = (*root.glob(f".blackbox-*/{ADMINS}"), *root.glob(f".blackbox/*/{ADMINS}"))
+    return (*own, *sorted(str(found.parent.relative_to(root)) for found in teams if found.is_file()))
 
 
 def git_top(where: Path) -> Path | None:

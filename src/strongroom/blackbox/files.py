@@ -132,6 +132,15 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
+def sync_directory(path: Path) -> None:
+    """Have the disk know the names in a directory."""
+    directory = os.open(path, _DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def unlink_quietly(name: str, *, directory: int) -> None:
     try:
         os.unlink(name, dir_fd=directory)

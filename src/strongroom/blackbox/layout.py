@@ -46,9 +46,9 @@ def parse_lines(raw: bytes, *, what: str) -> tuple[bytes, ...]:
     return tuple(line for line in lines if line.strip())
 
 
-def format_files(lines: tuple[bytes, ...], added: bytes) -> bytes:
-    """The list of files as `LC_ALL=C sort -u` writes it, with one more name."""
-    return b"".join(line + b"\n" for line in sorted({*lines, added}))
+def format_files(lines: tuple[bytes, ...], *added: bytes) -> bytes:
+    """The list of files as `LC_ALL=C sort -u` writes it, with more names."""
+    return b"".join(line + b"\n" for line in sorted({*lines, *added}))
 
 
 def format_admins(lines: tuple[bytes, ...], added: bytes) -> bytes:
@@ -84,6 +84,15 @@ def with_lines(raw: bytes, *wanted: bytes) -> bytes:
     if missing and raw and not raw.endswith(b"\n"):
         raw += b"\n"  # the original glues its line to the last one
     return raw + b"".join(line + b"\n" for line in missing)
+
+
+def without_line(raw: bytes, unwanted: bytes) -> bytes:
+    """`raw` without the lines that are `unwanted`, LF or CRLF; the others stay as they are, byte for byte."""
+    return b"".join(
+        line
+        for line in re.findall(rb"[^\n]*\n|[^\n]+\Z", raw)
+        if line.removesuffix(b"\n").removesuffix(b"\r") != unwanted
+    )
 
 
 def data_ignore_lines(data: str) -> tuple[bytes, ...]:

@@ -1,15 +1,18 @@
-"""A file becomes a secret: encrypted, listed, hidden from git, its plaintext removed; or a new version of one."""
+"""A file becomes a secret: encrypted, listed, hidden from git, its plaintext removed; or it is one no longer."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from strongroom.blackbox import layout
 from strongroom.blackbox.changes import Change
+from strongroom.blackbox.files import Stamp
+from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.results import Written, written
 from strongroom.blackbox.site import MAX_PLAINTEXT, Site
-from strongroom.errors import ExistsError, NotFoundError
+from strongroom.blackbox.workers import Progress, each
+from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, SettingsError
 from strongroom.primitives.secret import SecretBytes
 
 
@@ -20,46 +23,56 @@ def register(
     approved: Collection[str] | None,
     protected: Collection[Path] = (),
     commit: bool = True,
+    dry_run: bool = False,
 ) -> Written:
-    """Encrypt the plaintext file `name`, put it on the list, hide it from git, and remove it.
+    """Encrypt the plaintext file `name`, put it on the list, hide it from git, and remove it. As `register_all`."""
+    return register_all(site, [name], approved=approved, protected=protected, commit=commit, dry_run=dry_run)
 
+
+def register_all(
+    site: Site,
+    names: Sequence[str],
+    *,
+    approved: Collection[str] | None,
+    protected: Collection[Path] = (),
+    commit: bool = True,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Written:
+    """Register many files in one step and one commit: all of them, or, after any failure, none.
+
+    The originals make a commit for each file, and leave the first ones committed when a later one fails.
     The plaintext is overwritten and unlinked, which on most disks of today hides little (`shred.overwrite`). If git
-    tracked it, the same commit removes it; older commits still hold it, and `was_tracked` says so. With
+    tracked it, the same commit removes it; older commits still hold it, and `exposed` says so. With
     `commit=False` git's index is not touched. Raises ExistsError, NotFoundError, PathError, RecipientError,
     BlackBoxError (an empty file), ConflictError, GitError, StoreError; then everything is as it was.
     """
-    plain = site.registry.writable(name, protected=protected)
-    with site.writing(commit=commit) as control:
-        if plain in site.files():
-            raise ExistsError(f"{plain!r} is registered already")
-        if site.tree.exists(f"{plain}.gpg"):
-            raise ExistsError(f"there is a file {plain + '.gpg'!r} already")
+    plains = list(dict.fromkeys(site.registry.writable(name, protected=protected) for name in names))
+    if not plains:
+        raise SettingsError("no file is named", hint="strongroom blackbox register-new-file FILE")
+    with site.steady(commit=commit, dry_run=dry_run) as control:
+        _check_free(site, plains)
         to = site.recipients(approved)
-        plaintext, mode, stamp = site.tree.read_secret(plain, limit=MAX_PLAINTEXT)
-        sealed = site.seal(plain, plaintext, to)
-        tracked = control.tracks(plain)
-        with Change(site.tree) as change:
-            change.write(f"{plain}.gpg", sealed)
-            for path, raw in site.registry.with_file(plain).items():
+        read = {plain: site.tree.read_secret(plain, limit=MAX_PLAINTEXT) for plain in plains}
+        for plain, (plaintext, _, _) in read.items():
+            site.check_sealable(plain, plaintext)
+        tracked = control.tracked(plains)
+        exposed = tuple(plain for plain in plains if plain in tracked)
+        changed = (*(f"{plain}.gpg" for plain in plains), site.registry.file(layout.FILES), layout.IGNORE, *exposed)
+        if dry_run:
+            return written(changed, to, committed=False, files=tuple(plains), exposed=exposed)
+        sealed = each(plains, lambda plain: site.seal(plain, read[plain][0], to), progress=progress)
+        with site.changing(control) as change:
+            for plain, raw in zip(plains, sealed, strict=True):
+                change.write(f"{plain}.gpg", raw)
+            for path, raw in site.registry.with_files(plains).items():
                 change.write(path, raw)
             change.apply()
-            ignored = control.ignores(plain)
-            change.remove_plaintext(plain, plaintext, mode, stamp=stamp)
-            changed = (
-                f"{plain}.gpg",
-                site.registry.file(layout.FILES),
-                layout.IGNORE,
-                *((plain,) if tracked else ()),
-            )
-            committed = commit and control.commit(changed, f"registered in blackbox: {plain}")
-    return written(
-        changed,
-        to,
-        committed=committed,
-        files=(plain,),
-        exposed=(plain,) if tracked else (),
-        not_ignored=() if ignored else (plain,),
-    )
+            ignored = control.ignored(plains)
+            _remove(change, read)
+            committed = commit and control.commit(changed, _message("registered in blackbox:", plains))
+    seen = tuple(plain for plain in plains if plain not in ignored)
+    return written(changed, to, committed=committed, files=tuple(plains), exposed=exposed, not_ignored=seen)
 
 
 def enlist(site: Site, name: str, *, commit: bool = True) -> Written:
@@ -72,35 +85,65 @@ def enlist(site: Site, name: str, *, commit: bool = True) -> Written:
             raise NotFoundError(f"there is no file {plain + '.gpg'!r} to register")
         if site.tree.exists(plain):
             raise ExistsError(f"there is a plaintext {plain!r}", hint="remove it first if the .gpg holds all of it")
-        with Change(site.tree) as change:
-            for path, raw in site.registry.with_file(plain).items():
+        with site.changing(control) as change:
+            for path, raw in site.registry.with_files([plain]).items():
                 change.write(path, raw)
             change.apply()
             changed = (f"{plain}.gpg", site.registry.file(layout.FILES), layout.IGNORE)
             committed = commit and control.commit(changed, f"registered in blackbox: {plain}")
-    return Written(changed=changed, committed=committed)
+    return Written(changed=changed, committed=committed, files=(plain,))
 
 
-def write(
-    site: Site,
-    name: str,
-    plaintext: SecretBytes,
-    *,
-    approved: Collection[str] | None,
-    protected: Collection[Path] = (),
-    commit: bool = True,
+def deregister(
+    site: Site, name: str, *, protected: Collection[Path] = (), commit: bool = True, dry_run: bool = False
 ) -> Written:
-    """A new version of a registered file, sealed to the approved admins. A plaintext in the work tree stays.
+    """Take a file off the list, remove its `.gpg`, and let git see a plaintext again; a plaintext stays as it is.
 
-    Raises as `register`; NotFoundError if the file is not registered.
+    As the original; but only a registered file, and never the only copy: without a plaintext, a `.gpg` that git has not
+    in its index is a BlackBoxError. Without version control the `.gpg` stays. Git's history keeps every version.
     """
-    with site.writing(commit=commit) as control:
+    with site.steady(commit=commit, dry_run=dry_run) as control:
         plain = site.registry.writable(site.registry.registered(name), protected=protected)
-        to = site.recipients(approved)
-        sealed = site.seal(plain, plaintext, to)
-        with Change(site.tree) as change:
-            change.write(f"{plain}.gpg", sealed)
+        sealed = f"{plain}.gpg"
+        there = site.tree.exists(sealed) and control.kind == "git"
+        if there and not site.tree.exists(plain) and not control.tracked([sealed]):
+            raise BlackBoxError(
+                f"{sealed!r} is the only copy of {plain!r}: git does not track it, and there is no plaintext",
+                hint=f"strongroom blackbox decrypt-file {plain!r}",
+            )
+        lists = site.registry.without_file(plain)
+        changed = (*lists, *((sealed,) if control.kind == "git" else ()))
+        if dry_run:
+            return Written(changed=changed, committed=False, files=(plain,))
+        with site.changing(control) as change:
+            for path, raw in lists.items():
+                change.write(path, raw)
+            if there:
+                change.remove(sealed)
             change.apply()
-            changed = (f"{plain}.gpg",)
-            committed = commit and control.commit(changed, f"{plain}.gpg updated")
-    return written(changed, to, committed=committed)
+            committed = commit and control.commit(changed, f"Removing from blackbox: {plain}")
+    return Written(changed=changed, committed=committed, files=(plain,))
+
+
+def _check_free(site: Site, plains: Sequence[str]) -> None:
+    elsewhere = {name: data for data in site.other_data() for name in Registry(site.tree, data).files_or_none()}
+    listed = frozenset(site.files())
+    for plain in plains:
+        if plain in listed:
+            raise ExistsError(f"{plain!r} is registered already")
+        if plain in elsewhere:
+            raise ExistsError(f"{plain!r} is registered already, in {elsewhere[plain]!r}")
+        if site.tree.exists(f"{plain}.gpg"):
+            raise ExistsError(f"there is a file {plain + '.gpg'!r} already")
+
+
+def _remove(change: Change, read: dict[str, tuple[SecretBytes, int, Stamp]]) -> None:
+    for plain, (plaintext, mode, stamp) in read.items():
+        change.remove_plaintext(plain, plaintext, mode, stamp=stamp)
+
+
+def _message(what: str, plains: Sequence[str]) -> str:
+    """The original's subject for one file; for several their number, and their names below."""
+    if len(plains) == 1:
+        return f"{what} {plains[0]}"
+    return "\n".join([f"{what} {len(plains)} files", "", *plains])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from strongroom.blackbox import layout
@@ -27,6 +27,10 @@ class Registry:
     def files(self) -> tuple[str, ...]:
         """The registered names, in the list's order."""
         return tuple(os.fsdecode(line) for line in self._lines(layout.FILES))
+
+    def files_or_none(self) -> tuple[str, ...]:
+        """As `files`; nothing where there is no list."""
+        return self.files() if self._tree.exists(self.file(layout.FILES)) else ()
 
     def admins(self) -> tuple[bytes, ...]:
         """The lines of the list of admins; none where there is no list yet."""
@@ -52,19 +56,35 @@ class Registry:
         plain = layout.parse_name(name)
         if plain.endswith(".gpg"):
             raise PathError(f"{plain!r} ends in '.gpg', which is the name of a ciphertext")
-        if _is_below(plain, self._data) or plain.rpartition("/")[2].lower() in _GIT_FILES:
+        if (
+            any(_is_below(plain, data) for data in (self._data, *layout.DATA_DIRECTORIES))
+            or plain.rpartition("/")[2].lower() in _GIT_FILES
+        ):
             raise PathError(f"{plain!r} belongs to BlackBox or git, and cannot be a secret")
-        for path in protected:
-            if self._guards(path, plain) or self._guards(path, f"{plain}.gpg"):
-                raise PathError(f"{plain!r} is protected: only its owner writes it")
+        if self.is_protected(plain, protected):
+            raise PathError(f"{plain!r} is protected: only its owner writes it")
         return plain
 
-    def with_file(self, plain: str) -> dict[str, bytes]:
-        """The contents of the list of files and of .gitignore with one more registered file."""
+    def with_files(self, plains: Sequence[str]) -> dict[str, bytes]:
+        """The contents of the list of files and of .gitignore with more registered files."""
+        lines = self._lines(layout.FILES)
         return {
-            self.file(layout.FILES): layout.format_files(self._lines(layout.FILES), os.fsencode(plain)),
-            layout.IGNORE: layout.with_lines(self._ignored(), layout.ignore_line(plain)),
+            self.file(layout.FILES): layout.format_files(lines, *(os.fsencode(plain) for plain in plains)),
+            layout.IGNORE: layout.with_lines(self._ignored(), *(layout.ignore_line(plain) for plain in plains)),
         }
+
+    def without_file(self, plain: str) -> dict[str, bytes]:
+        """The contents of the list of files and, where it hid the file, of .gitignore with one registered file less."""
+        files, ignored = self.file(layout.FILES), self._ignored()
+        listed = self._tree.read(files, limit=layout.MAX_LIST)
+        fewer = layout.without_line(ignored, layout.ignore_line(plain))
+        return {files: layout.without_line(listed, os.fsencode(plain))} | (
+            {} if fewer == ignored else {layout.IGNORE: fewer}
+        )
+
+    def is_protected(self, plain: str, protected: Collection[Path]) -> bool:
+        """Whether a file or its ciphertext is one of the paths, or below one."""
+        return any(self._guards(path, name) for path in protected for name in (plain, f"{plain}.gpg"))
 
     def empty(self) -> dict[str, bytes]:
         """The contents that `blackbox_initialize` makes, the list of admins apart."""

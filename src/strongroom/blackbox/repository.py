@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom.blackbox import admission, discovery, layout, registering
+from strongroom.blackbox import admission, discovery, layout, registering, updating
 from strongroom.blackbox.results import Written
 from strongroom.blackbox.site import Site
 from strongroom.errors import BlackBoxError, ExistsError
@@ -32,14 +32,19 @@ class Repository(Site):
         cls,
         start: Path | None = None,
         *,
+        data: str | None = None,
         engine: Engine | None = None,
         environ: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> Self:
-        """The repository that `start` (the working directory) is in; see `discovery.find`. NotFoundError."""
-        place = discovery.find(
-            start or discovery.current_directory(), environ=os.environ if environ is None else environ
-        )
+        """The repository that `start` (the working directory) is in; see `discovery.find`. NotFoundError.
+
+        `data` chooses one of its environments, as BLACKBOXDATA does.
+        """
+        known = dict(os.environ if environ is None else environ)
+        if data is not None:
+            known["BLACKBOXDATA"] = data
+        place = discovery.find(start or discovery.current_directory(), environ=known)
         return cls(place, engine=engine, environ=environ, clock=clock)
 
     @classmethod
@@ -49,6 +54,7 @@ class Repository(Site):
         *,
         admin: Certificate,
         label: str,
+        data: str = layout.DATA_DIRECTORIES[0],
         commit: bool = True,
         engine: Engine | None = None,
         environ: Mapping[str, str] | None = None,
@@ -56,7 +62,8 @@ class Repository(Site):
     ) -> Self:
         """A new repository at `base` with one admin, as `blackbox_initialize` and `blackbox_addadmin` leave it.
 
-        `base` is the top of a git work tree, or outside of any. ExistsError if there is one already.
+        `base` is the top of a git work tree, or outside of any. `data` is `.blackbox`, or the directory of one more
+        environment: `.blackbox-TEAM`. ExistsError if there is that one already.
         """
         root = base.resolve()
         top = discovery.git_top(root)
@@ -65,15 +72,19 @@ class Repository(Site):
                 f"{str(root)!r} is inside the git work tree {str(top)!r}, and BlackBox looks at its top only",
                 hint=f"make it in {str(top)!r}",
             )
-        for name in layout.DATA_DIRECTORIES:
-            if os.path.lexists(root / name):
-                raise ExistsError(f"there is {name!r} in {str(root)!r} already")
-        place = discovery.Place(root=root, data=layout.DATA_DIRECTORIES[0])
+        name = layout.parse_name(data)
+        for taken in layout.DATA_DIRECTORIES if name in layout.DATA_DIRECTORIES else (name,):
+            if os.path.lexists(root / taken):
+                raise ExistsError(f"there is {taken!r} in {str(root)!r} already")
+        place = discovery.Place(root=root, data=name)
         repository = cls(place, engine=engine, environ=environ, clock=clock)
         admission.make(repository, admin, label=label, commit=commit)
         return repository
 
     register = registering.register
+    register_all = registering.register_all
     enlist = registering.enlist
-    write = registering.write
+    deregister = registering.deregister
+    write = updating.write
+    update_all = updating.update_all
     add_admin = admission.add_admin

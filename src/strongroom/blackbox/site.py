@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom.blackbox import discovery, keyring
+from strongroom.blackbox import discovery, journal, keyring
 from strongroom.blackbox.admins import Recipients, listed_name, recipients, resolve
+from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import Tree
 from strongroom.blackbox.locking import locked
 from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.vcs import VersionControl, find_version_control
-from strongroom.errors import BlackBoxError, FormatError
+from strongroom.errors import BlackBoxError, FormatError, StrongroomError
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes
 
@@ -75,7 +76,9 @@ class Site:
 
     def read(self, name: str) -> SecretBytes:
         """The plaintext of a registered file. NotFoundError, PathError, and what the engine raises."""
-        return self.open(self.sealed(self.registry.registered(name)))
+        plain = self.registry.registered(name)
+        with about(plain):
+            return self.open(self.sealed(plain))
 
     def sealed(self, plain: str) -> bytes:
         """The ciphertext of a registered name. NotFoundError, PathError, FormatError."""
@@ -86,15 +89,19 @@ class Site:
         return self.engine.decrypt(ciphertext, limit=MAX_PLAINTEXT).plaintext
 
     def seal(self, plain: str, plaintext: SecretBytes, to: Recipients) -> bytes:
-        """The ciphertext for a name. BlackBoxError for an empty plaintext, FormatError for one that is too long."""
+        """The ciphertext for a name, checked by `check_sealable` first."""
+        self.check_sealable(plain, plaintext)
+        base = plain.rpartition("/")[2]
+        # The originals' messages carry the base name. Nothing depends on it, so a name that a terminal obeys stays out.
+        return self.engine.encrypt(plaintext, to=to.certificates, filename=base if base.isprintable() else "")
+
+    def check_sealable(self, plain: str, plaintext: SecretBytes) -> None:
+        """BlackBoxError for an empty plaintext, FormatError for one that is too long."""
         if not len(plaintext):
             # GnuPG's output for a truncated message can be empty too (and its exit status 0), so the engine refuses it
             raise BlackBoxError(f"{plain!r} is empty, and an empty secret cannot be told from a truncated one")
         if len(plaintext) > MAX_PLAINTEXT:
             raise FormatError(f"{plain!r} would hold {len(plaintext)} bytes; the limit is {MAX_PLAINTEXT}")
-        base = plain.rpartition("/")[2]
-        # The originals' messages carry the base name. Nothing depends on it, so a name that a terminal obeys stays out.
-        return self.engine.encrypt(plaintext, to=to.certificates, filename=base if base.isprintable() else "")
 
     def recipients(self, approved: Collection[str] | None) -> Recipients:
         """To whom a write seals now. RecipientError before anything is encrypted."""
@@ -113,10 +120,28 @@ class Site:
         """Hold the repository's lock; what would stop the commit later is found now."""
         control = self.control()
         with locked(control.lock_directory, clock=self.clock):
+            journal.recover(control.lock_directory, self.tree)
             if commit:
                 control.check_ready()
             keyring.check_no_secrets(self.tree, self.place.data)
             yield control
+
+    @contextmanager
+    def steady(self, *, commit: bool, dry_run: bool) -> Iterator[VersionControl]:
+        """As `writing`; for a dry run, which writes nothing, not even a lock, without it."""
+        if dry_run:
+            yield self.control()
+            return
+        with self.writing(commit=commit) as control:
+            yield control
+
+    def other_data(self) -> tuple[str, ...]:
+        """The data directories of the other environments in this repository."""
+        return tuple(data for data in discovery.environments(self.root) if data != self.place.data)
+
+    def changing(self, control: VersionControl) -> Change:
+        """A change of several files, which even the end of the process does not leave half done."""
+        return Change(self.tree, undo=control.lock_directory)
 
     def control(self) -> VersionControl:
         """The version control around the root."""
@@ -130,3 +155,14 @@ class Site:
 
             self._given = find_engine(environ=self.environ)
         return self._given
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Have every error of ours name the file that it is about."""
+    try:
+        yield
+    except StrongroomError as error:
+        if repr(name)[1:-1] in str(error):
+            raise
+        raise type(error)(f"{name!r}: {error}", hint=error.hint) from None
