@@ -435,7 +435,9 @@ class TestRawKeys:
                 with pytest.raises(FormatError):
                     taken(wrong, kind)
 
-    @pytest.mark.parametrize("kind", set(RAW_KINDS) - {KeyType.HMAC_SHA256}, ids=lambda kind: kind.value)
+    @pytest.mark.parametrize(
+        "kind", [kind for kind in RAW_KINDS if kind is not KeyType.HMAC_SHA256], ids=lambda kind: kind.value
+    )
     @pytest.mark.parametrize("length", [1, 16, 31, 33, 64])
     def test_other_lengths_are_refused(self, kind: KeyType, length: int) -> None:
         with pytest.raises(FormatError):
