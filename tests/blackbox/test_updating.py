@@ -227,6 +227,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from strongroom.blackbox import staging
+from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import Tree
 
 root, undo, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
