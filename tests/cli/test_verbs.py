@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
-from tests.cli.program import Ran, within
+from tests.cli.program import Ran, on_terminal, program, within
 
 
 def done(*argv: str, stdin: bytes = b"") -> Ran:
@@ -170,6 +175,31 @@ def test_a_key_that_exists_already_is_imported(store: Path, place: Path) -> None
     assert done("import", "signing", "key.pem", "--json").json["type"] == "ed25519"
     (place / "more.txt").write_bytes(Fernet.generate_key())
     assert len(done("import", "legacy", "more.txt", "--add", "--json").json["versions"]) == 2
+
+
+def test_an_encrypted_key_is_imported_with_the_passphrase_that_is_typed(store: Path, place: Path) -> None:
+    key = Ed25519PrivateKey.generate()
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"letmein"))
+    (place / "key.pem").write_bytes(sealed)
+    argv = ["import", "signing", "key.pem", "--key-passphrase"]
+    wrong = on_terminal(*argv, cwd=place, answers=[("Passphrase of the file: ", "letmeout\n")])
+    assert wrong.status == 3
+    assert program(*argv, cwd=place).status == 3
+    taken = on_terminal(*argv, cwd=place, answers=[("Passphrase of the file: ", "letmein\n")])
+    assert taken.status == 0, taken.stderr
+    assert "letmein" not in taken.stderr
+    assert states("signing") == ["active"]
+
+
+def test_what_the_library_logs_is_told_as_a_warning(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done("create", "it", "--type", "fernet")
+    (witness,) = (store.parents[1] / "state/witness").glob("*.sqlite")
+    witness.write_bytes(b"damaged" * 1000)
+    told = within("show", "it").stderr.splitlines()
+    assert told
+    assert all(line.startswith("strongroom: ") for line in told), told
+    for line in within("--json", "show", "it").stderr.splitlines():
+        assert set(json.loads(line)) in ({"warning"}, {"error", "message", "hint"})
 
 
 def test_a_file_that_is_no_key_is_refused_and_nothing_is_made(store: Path, place: Path) -> None:

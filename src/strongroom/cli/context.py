@@ -58,8 +58,11 @@ class Session:
 
     def open(self) -> KeyStore:
         """The open keystore, closed at the end of the command; what a person should know goes to stderr."""
+        from strongroom.cli.telling import Teller
         from strongroom.keystore.opening import open_store
 
+        teller = Teller(as_json=self.as_json)
+        click.get_current_context().call_on_close(teller.close)
         keystore = open_store(self.store, given=self.given(), pin=self.pin)
         click.get_current_context().call_on_close(keystore.close)
         for notice in keystore.notices:

@@ -80,7 +80,7 @@ def add(session: Session, name: str, value_file: Path | None) -> None:
     value = read_value(value_file)
     with busy("making the new version"):
         keyset = keystore.add(name, value=value)
-    views.moved(session, keystore, keyset, "added to")
+    views.moved(session, keystore, keyset, "added a version to")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom promote student-records 2"))
@@ -92,7 +92,7 @@ def promote(session: Session, name: str, version: int) -> None:
     from strongroom.cli import views
 
     keystore = session.open()
-    views.moved(session, keystore, keystore.promote(name, version), "promoted in")
+    views.moved(session, keystore, keystore.promote(name, version), f"promoted version {version} of")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom suspend student-records 1 --reason 'under investigation'"))
@@ -105,7 +105,7 @@ def suspend(session: Session, name: str, version: int, reason: str) -> None:
     from strongroom.cli import views
 
     keystore = session.open()
-    views.moved(session, keystore, keystore.suspend(name, version, reason=reason), "suspended in")
+    views.moved(session, keystore, keystore.suspend(name, version, reason=reason), f"suspended version {version} of")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom resume student-records 1"))
@@ -117,7 +117,7 @@ def resume(session: Session, name: str, version: int) -> None:
     from strongroom.cli import views
 
     keystore = session.open()
-    views.moved(session, keystore, keystore.resume(name, version), "resumed in")
+    views.moved(session, keystore, keystore.resume(name, version), f"resumed version {version} of")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom compromise student-records 1 --reason 'laptop stolen'"))
@@ -139,4 +139,4 @@ def compromise(
     value = read_value(value_file)
     with busy("making the next version"):
         keyset = keystore.compromise(name, version, reason=reason, value=value, generate=generate)
-    views.moved(session, keystore, keyset, "compromised in")
+    views.moved(session, keystore, keyset, f"marked as compromised: version {version} of")
