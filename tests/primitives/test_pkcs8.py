@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.errors import FormatError, PassphraseError, PolicyError, StrongroomError
-from strongroom.primitives.importing import Recognised, recognise
+from strongroom.primitives.importing import Recognised, check_import, looks_like_private_key, recognise
 from strongroom.primitives.pkcs8 import MAX_ITERATIONS, check_cost
 from strongroom.primitives.secret import SecretBytes
 
@@ -67,6 +67,9 @@ def pbes2(derivation: bytes) -> bytes:
 
 def pbkdf2(iterations: int) -> bytes:
     return pbes2(algorithm(PBKDF2, element(4, bytes(8)), number(iterations)))
+
+
+SCHEME = algorithm(PBE_SHA1_3DES, element(4, bytes(8)), number(1))
 
 
 def scrypt(n: int, r: int, p: int) -> bytes:
@@ -155,7 +158,7 @@ class TestCosts:
             b"\x30",
             sequence(),
             pbkdf2(1) + b"\0",
-            sequence(pbkdf2(1)[2:], b"\0"),
+            sequence(SCHEME, element(4, bytes(64)), b"\0"),
             sequence(algorithm(PBES2), element(4, bytes(64))),
             b"\x30\x80" + pbkdf2(1)[2:] + b"\0\0",
             b"\x30\x81\x05" + bytes(5),
@@ -169,8 +172,57 @@ class TestCosts:
         with pytest.raises(FormatError):
             check_cost(der)
 
+    @pytest.mark.parametrize("size", [8, 64, 128 - len(SCHEME) - 2, 300])
+    def test_a_length_has_one_spelling(self, size: int) -> None:
+        body = SCHEME + element(4, bytes(size))
+        check_cost(sequence(body))
+        length = len(body)
+        spellings = [
+            bytes([0x80 | count]) + length.to_bytes(count, "big") for count in (1, 2, 3, 4, 5) if length < 256**count
+        ]
+        shortest = sequence(body)[1 : -len(body)]
+        others = [spelled for spelled in spellings if spelled != shortest]
+        assert len(others) >= 3
+        for spelled in (*others, b"\x80"):  # the last: X.690's indefinite length, or 128 in one byte
+            with pytest.raises(FormatError):
+                check_cost(b"\x30" + spelled + body)
+
     @given(junk=st.binary(max_size=200))
     def test_junk_is_refused_by_an_error_of_ours(self, junk: bytes) -> None:
         for der in (junk, encrypted(junk), pbes2(junk), sequence(junk)):
             with pytest.raises((FormatError, PolicyError)):
                 check_cost(der)
+
+
+class TestOutlines:
+    """A raw key is not taken for a file because its first bytes happen to look like one."""
+
+    @pytest.mark.parametrize(
+        "start",
+        [
+            "303e020105",
+            "303e0202",
+            "303e0301",
+            "313e020100",
+            "303d020100",
+            "303f020100",
+            "303e3106060200000400",
+            "303e3006040200000400",
+        ],
+    )
+    def test_an_hmac_key_that_begins_much_like_der_is_a_key(self, start: str) -> None:
+        opening = bytes.fromhex(start)
+        raw = SecretBytes(opening + bytes(range(64 - len(opening))))
+        assert not looks_like_private_key(raw)
+        assert check_import("hmac-sha256", raw) == raw
+
+    def test_an_algorithm_with_no_octets_behind_it_is_no_encrypted_key(self) -> None:
+        for behind, seen in ((element(4, bytes(50)), True), (element(5, bytes(50)), False), (b"", False)):
+            assert looks_like_private_key(SecretBytes(sequence(SCHEME, behind))) == seen
+
+    def test_what_has_the_whole_outline_is_a_file_and_is_refused_as_one(self) -> None:
+        for opening in (b"\x30\x3e\x02\x01\x00", b"\x30\x3e\x02\x01\x03"):
+            raw = SecretBytes(opening + bytes(range(59)))
+            assert looks_like_private_key(raw)
+            with pytest.raises(FormatError):
+                check_import("hmac-sha256", raw)

@@ -98,8 +98,7 @@ def _span(raw: bytes) -> tuple[int, int] | None:
     if length >= 0x80:
         start += length & 0x7F
         length = int.from_bytes(raw[2:start], "big")
-        # one spelling of a length (X.690 section 10.1); four bytes are more than any key of ours has
-        if not 3 <= start <= 6 or length < 0x80 or raw[2] == 0:
+        if length < 0x80 or raw[2] == 0:  # one spelling of a length, and never an indefinite one (X.690 section 10.1)
             return None
     return (start, start + length) if start + length <= len(raw) else None
 
