@@ -8,23 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from strongroom.blackbox.discovery import git_top
 from strongroom.blackbox.repository import Repository
 from strongroom.errors import (
     ExistsError,
     NotFoundError,
     PolicyError,
-    RecipientError,
     SettingsError,
+    StrongroomError,
 )
-from strongroom.keystore import acts
+from strongroom.keystore.approving import AdminChange, approved, sealed_to
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.people import label_of, parse_fingerprint
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Certificate, Engine
-from strongroom.sealing.header import Header
 from strongroom.sealing.identities import OpenPgpIdentity, write_identity
-from strongroom.sealing.openpgp import seal_root_file
-from strongroom.sealing.recipients import recipient_of
 
 _ROLE = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 ROLE_DOMAIN = "role.strongroom.invalid"
@@ -44,18 +42,6 @@ class AdminRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdminChange:
-    """What adding or approving did. `to_add` are paths to give to git; `registered_files` BlackBox's own files, which
-    are not re-encrypted here."""
-
-    fingerprint: str
-    name: str
-    total: int
-    to_add: tuple[str, ...]
-    registered_files: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RoleCreated:
     """A new role account: where its identity file is, and what changed."""
 
@@ -68,13 +54,21 @@ def list_admins(keystore: KeyStore, *, environ: Mapping[str, str] | None = None)
     store = keystore.sealed
     now = keystore.clock.now()
     listed: Sequence[Certificate] = ()
-    if _base(keystore) is not None:
-        engine = find_engine(environ=_environ(environ))
-        try:
-            repository = _repository(keystore, engine, environ)
-            listed = () if repository is None else repository.admin_certificates()
-        finally:
-            engine.close()
+    unreadable: list[AdminRow] = []
+    try:
+        listed = _listed(keystore, environ)
+    except StrongroomError as error:
+        # whoever can write to the repository can spoil its lists, and must not hide who is approved
+        unreadable.append(
+            AdminRow(
+                fingerprint="",
+                name="BlackBox's files",
+                approved=False,
+                listed=False,
+                role=False,
+                problem=f"who is listed cannot be told: {error}",
+            )
+        )
     by_fingerprint = {each.fingerprint: each for each in listed}
     rows = [
         AdminRow(
@@ -100,7 +94,18 @@ def list_admins(keystore: KeyStore, *, environ: Mapping[str, str] | None = None)
         for each in listed
         if each.fingerprint not in approved
     ]
-    return tuple(rows)
+    return (*rows, *unreadable)
+
+
+def _listed(keystore: KeyStore, environ: Mapping[str, str] | None) -> tuple[Certificate, ...]:
+    if _base(keystore) is None:
+        return ()
+    engine = find_engine(environ=_environ(environ))
+    try:
+        repository = _repository(keystore, engine, environ)
+        return () if repository is None else repository.admin_certificates()
+    finally:
+        engine.close()
 
 
 def approve_admin(keystore: KeyStore, fingerprint: str, *, environ: Mapping[str, str] | None = None) -> AdminChange:
@@ -116,7 +121,8 @@ def approve_admin(keystore: KeyStore, fingerprint: str, *, environ: Mapping[str,
         listed = () if repository is None else repository.admin_certificates()
         for certificate in listed:
             if certificate.fingerprint == wanted:
-                return _seal_to(keystore, certificate, repository, engine, role=False, changed=())
+                sealed = sealed_to(keystore, certificate, repository, engine, role=False)
+                return approved(keystore, sealed, repository, changed=())
     finally:
         engine.close()
     raise NotFoundError(
@@ -175,67 +181,32 @@ def _add(
     store = keystore.sealed
     if any(each.fingerprint == certificate.fingerprint for each in store.header.recipients):
         raise ExistsError(f"{certificate.label} is an approved admin already", hint="strongroom admin list")
-    store.check_writable()
-    problem = certificate.problem(keystore.clock.now())
-    if problem is not None:
-        raise RecipientError(f"{certificate.label} cannot be encrypted to: {problem}", hint="gpg --list-keys")
     repository = _repository(keystore, engine, environ)
+    # everything that can be refused is refused before the first file is changed
+    sealed = sealed_to(keystore, certificate, repository, engine, role=role)
     changed: tuple[str, ...] = ()
-    if repository is not None:
-        known = {each.fingerprint for each in repository.admin_certificates()}
-        if certificate.fingerprint not in known:
-            changed = repository.add_admin(certificate, label=label_of(certificate), commit=False).changed
-    return _seal_to(keystore, certificate, repository, engine, role=role, changed=changed)
+    if repository is None:
+        repository, changed = _first_listed(keystore, certificate, engine, environ)
+    elif certificate.fingerprint not in {each.fingerprint for each in repository.admin_certificates()}:
+        changed = repository.add_admin(certificate, label=label_of(certificate), commit=False).changed
+    return approved(keystore, sealed, repository, changed=changed)
 
 
-def _seal_to(
-    keystore: KeyStore,
-    certificate: Certificate,
-    repository: Repository | None,
-    engine: Engine,
-    *,
-    role: bool,
-    changed: tuple[str, ...],
-) -> AdminChange:
-    store = keystore.sealed
-    now = keystore.clock.now()
-    recipient = recipient_of(certificate, role=role, now=now)
-    # whoever is about to be approved may be in the file already: an honest admin ran the old scripts too early
-    store.check_writable(exposed_by=recipient.subkeys)
-    old: Header = store.header
-    if any(each.fingerprint == recipient.fingerprint for each in old.recipients):
-        header = old.with_subkeys(recipient.fingerprint, recipient.subkeys)
-    else:
-        header = old.with_recipient(recipient)
-    certificates = _certificates(header, certificate, repository, engine)
-    sealed = seal_root_file(store.root, header, certificates, engine=engine, now=now)
-    # the header first: a recipient of the file whom the header does not know would be an exposed root, one who is
-    # missing in the file only cannot open it yet
-    store.replace_header(header, root_file=sealed)
-    acts.record("admin-approved", fingerprint=recipient.fingerprint, role=role)
+def _first_listed(
+    keystore: KeyStore, certificate: Certificate, engine: Engine, environ: Mapping[str, str] | None
+) -> tuple[Repository | None, tuple[str, ...]]:
+    """A BlackBox repository with its first admin: a root file is sealed anew to all, from the keys that are kept there.
+
+    None where the store is no directory.
+    """
     base = _base(keystore)
-    own = () if base is None else (str(base / "store.json"), str(base / f"root.{header.root}.gpg"))
-    return AdminChange(
-        fingerprint=recipient.fingerprint,
-        name=recipient.name,
-        total=len(header.recipients),
-        to_add=(*own, *(() if repository is None else (str(repository.root / name) for name in changed))),
-        registered_files=0 if repository is None else len(repository.files()),
+    if base is None:
+        return None, ()
+    top = (git_top(base.parent) or base.parent).resolve()
+    made = Repository.create(
+        top, admin=certificate, label=label_of(certificate), commit=False, engine=engine, environ=_environ(environ)
     )
-
-
-def _certificates(header: Header, new: Certificate, repository: Repository | None, engine: Engine) -> list[Certificate]:
-    """One certificate for each approved recipient, by full fingerprint, narrowed to the approved subkeys."""
-    known = {new.fingerprint: new}
-    if repository is not None:
-        known.update((each.fingerprint, each) for each in repository.admin_certificates())
-    found = []
-    for recipient in header.recipients:
-        certificate = known.get(recipient.fingerprint)
-        if certificate is None:
-            certificate = engine.certificate(recipient.fingerprint)
-        found.append(certificate.narrowed(recipient.subkeys))
-    return found
+    return made, (made.data.name, ".gitignore")
 
 
 def _repository(keystore: KeyStore, engine: Engine, environ: Mapping[str, str] | None) -> Repository | None:
