@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.keystore.clocks import HandClock
-from tests.keystore.scenes import Scene, repository
+from tests.keystore.scenes import Scene, copied, repository
 from tests.support.gpg import GpgHome
 
 from strongroom.keystore.admins import create_role
@@ -55,15 +55,3 @@ def role(store: Scene, made_role: Scene) -> Path:
 @pytest.fixture
 def hand_clock() -> HandClock:
     return HandClock()
-
-
-def copied(scene: Scene, place: Path) -> Scene:
-    """The same repository in another place, with a witness of its own that has seen it."""
-    made = Scene(
-        top=shutil.copytree(scene.top, place / "repo"),
-        state=place / "state",
-        user=scene.user,
-        founded=scene.founded,
-    )
-    made.open().close()
-    return made

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -82,11 +84,21 @@ def repository(top: Path) -> Path:
 @contextmanager
 def standing_in(directory: Path) -> Iterator[None]:
     """With another working directory for a block."""
-    import os
-
     before = Path.cwd()
     os.chdir(directory)
     try:
         yield
     finally:
         os.chdir(before)
+
+
+def copied(scene: Scene, place: Path) -> Scene:
+    """The same repository in another place, with a witness of its own that has seen it."""
+    made = Scene(
+        top=shutil.copytree(scene.top, place / "repo"),
+        state=place / "state",
+        user=scene.user,
+        founded=scene.founded,
+    )
+    made.open().close()
+    return made
