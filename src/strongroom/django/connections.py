@@ -26,10 +26,11 @@ class Keystores:
 
     def __getitem__(self, alias: str) -> KeyStore:
         held = self._open.get(alias)
-        if held is not None:
+        if held is not None and not held.closed:
             return held
         with self._lock:
-            if alias not in self._open:
+            held = self._open.get(alias)
+            if held is None or held.closed:
                 self._open[alias] = open_settings(conf.store_settings(alias))
             return self._open[alias]
 

@@ -50,6 +50,11 @@ class Given:
         source = self._passphrase_source(os.environ if environ is None else environ)
         return None if source is None else source()
 
+    @property
+    def prompts(self) -> bool:
+        """Whether the passphrase would be asked of a person, because nothing else gives one."""
+        return self.ask is not None and self.passphrase_secret is None and self.passphrase_fd is None
+
     def _passphrase_source(self, environ: Mapping[str, str]) -> Callable[[], SecretBytes] | None:
         if self.passphrase_secret is not None:
             given = self.passphrase_secret
@@ -103,11 +108,13 @@ def credentials(
     """The credentials in the order in which slots are tried, and where the OpenPGP engine comes from.
 
     An explicit identity comes alone before the user's gpg: a machine that was given a role account must not fall back
-    on whatever secret key lies around.
+    on whatever secret key lies around. A passphrase that is at hand comes before gpg, and opens a locked key of the
+    user's too; a person is asked last.
     """
     environ = os.environ if environ is None else environ
     source = given._passphrase_source(environ)
     ask = None if source is None else functools.cache(source)  # a person is asked once, a descriptor read once
+    prompts = given.prompts
     found: list[Credential] = []
     identity = given._identity(environ, ask)
     find: Callable[[], Engine]
@@ -130,14 +137,16 @@ def credentials(
         def find() -> Engine:
             if given.engine is not None:
                 return given.engine
-            return engines.started(find_engine(environ=environ))
+            return engines.started(find_engine(environ=environ, passphrase=None if prompts or ask is None else ask()))
 
-    if ask is not None:
+    if ask is not None and not prompts:
         found.append(WithPassphrase(ask))
     if allows_development(environ):
         found.append(WithDevelopment())
     if identity is None:
         found.append(WithEngine(find))
+    if ask is not None and prompts:
+        found.append(WithPassphrase(ask))
     return tuple(found), find
 
 

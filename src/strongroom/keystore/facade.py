@@ -220,6 +220,11 @@ class KeyStore(Moves):
             cache.close()
         self.source.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._gate.closed
+
     def __enter__(self) -> Self:
         return self
 

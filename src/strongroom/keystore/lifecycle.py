@@ -118,7 +118,7 @@ class Lifecycle:
             if old.type is KeyType.SECRET and given is None and not generate:
                 raise PolicyError(
                     f"version {number} of the secret {name!r} is in use; its successor's value must be given",
-                    hint=f"strongroom compromise {name} {number} --value-file FILE",
+                    hint=f"strongroom compromise {name} {number} --value-file FILE, or --generate",
                 )
             version = self._next(new, now, given, None)
             return new.replacement(version, now=now)

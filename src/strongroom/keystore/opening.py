@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.caching.limits import DEFAULT_LIMITS, Limits
-from strongroom.errors import NotFoundError, SettingsError, UnsupportedError
+from strongroom.errors import NoSecretKeyError, NotFoundError, SettingsError, UnsupportedError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, current_directory, directory_of, split_url
@@ -121,6 +121,11 @@ def _open_sealed(
     try:
         offered, _ = credentials(given, engines, environ)
         unsealed = unseal(unverified, store.attachment, offered)
+    except NoSecretKeyError as error:
+        if "IDENTITY" in error.hint:
+            raise
+        hint = f"{error.hint}; a machine sets STRONGROOM_IDENTITY_FILE; strongroom doctor tells more"
+        raise NoSecretKeyError(str(error), hint=hint) from None
     finally:
         engines.close()
     witness = open_witness(unverified.claims.store, directory, setting=settings.witness, environ=environ)
