@@ -55,8 +55,8 @@ class LiveKeyset:
     """
 
     __slots__ = (
+        "_failing_since",
         "_gate",
-        "_good_at",
         "_limits",
         "_loaded_at",
         "_lock",
@@ -77,7 +77,7 @@ class LiveKeyset:
         self._snapshot: Snapshot | None = None
         self._stamp: object = None
         self._loaded_at = 0.0
-        self._good_at = 0.0
+        self._failing_since: float | None = None
 
     def snapshot(self) -> Snapshot:
         """What is in force now.
@@ -98,14 +98,16 @@ class LiveKeyset:
             try:
                 opened = self._ask(held, monotonic)
             except StrongroomError as error:
-                if held is None or monotonic >= self._good_at + self._limits.grace:
+                # counted from the first question that failed: a keyset that nobody used for an hour has its grace too
+                self._failing_since = monotonic if self._failing_since is None else self._failing_since
+                if held is None or monotonic >= self._failing_since + self._limits.grace:
                     raise
                 log.warning(
                     "keyset=%s event=source-failed error=%s kept=last-verified", self.name, type(error).__name__
                 )
                 opened = held.opened
             else:
-                self._good_at = monotonic
+                self._failing_since = None
             until = monotonic + self._limits.recheck
             change = opened.keyset.next_change(now)
             if change is not None:
