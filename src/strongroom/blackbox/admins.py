@@ -48,7 +48,7 @@ def resolve(listed: Sequence[str], ring: Sequence[Certificate]) -> tuple[Certifi
     no other: whoever can write to the repository can add a newer key with the name of an admin, and gpg would take the
     newest (key substitution).
     """
-    meant = [(name, _candidates(name, ring)) for name in listed]
+    meant = [(name, candidates_of(name, ring)) for name in listed]
     missing = [name for name, found in meant if not found]
     if missing:
         raise RecipientError(
@@ -79,7 +79,7 @@ def check_addition(
     shadowed = [
         name
         for name in listed
-        if len(found := _candidates(name, ring)) > 1 and certificate.fingerprint in {key.fingerprint for key in found}
+        if len(found := candidates_of(name, ring)) > 1 and certificate.fingerprint in {key.fingerprint for key in found}
     ]
     if shadowed:
         raise RecipientError(
@@ -99,7 +99,7 @@ def recipients(
     certificates = resolve(listed, ring)
     wanted = None if approved is None else {fingerprint.upper() for fingerprint in approved}
     chosen = tuple(key for key in certificates if wanted is None or key.fingerprint in wanted)
-    names = {_candidates(name, ring)[0].fingerprint: name for name in reversed(listed)}
+    names = {candidates_of(name, ring)[0].fingerprint: name for name in reversed(listed)}
     problems = [
         f"{names[key.fingerprint]!r} ({key.fingerprint}): {key.problem(at)}" for key in chosen if key.problem(at)
     ]
@@ -117,7 +117,7 @@ def recipients(
     return Recipients(certificates=chosen, left_out=left_out)
 
 
-def _candidates(name: str, ring: Sequence[Certificate]) -> list[Certificate]:
+def candidates_of(name: str, ring: Sequence[Certificate]) -> list[Certificate]:
     """The keys that a name may mean. A revoked one is never what is meant where there is another."""
     found = _matching(name, ring)
     return [key for key in found if not key.revoked] or found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom.blackbox import admission, discovery, layout, registering, updating
+from strongroom.blackbox import admission, deploying, discovery, editing, layout, registering, updating
 from strongroom.blackbox.results import Written
 from strongroom.blackbox.site import Site
 from strongroom.errors import BlackBoxError, ExistsError
@@ -87,4 +87,9 @@ class Repository(Site):
     deregister = registering.deregister
     write = updating.write
     update_all = updating.update_all
+    edit = editing.edit
+    decrypt = deploying.decrypt
+    encrypt = deploying.encrypt
+    decrypt_all = deploying.decrypt_all
+    shred_all = deploying.shred_all
     add_admin = admission.add_admin
