@@ -8,7 +8,7 @@ from strongroom._clock import Clock
 from strongroom._encoding import Timestamp
 from strongroom.caching.forklock import ForkLock
 from strongroom.caching.limits import Limits
-from strongroom.errors import ClosedError, StrongroomError
+from strongroom.errors import ClosedError, NotFoundError, StrongroomError
 from strongroom.model.keyset import Keyset
 from strongroom.model.version import Version
 from strongroom.stores.base import Opened, Source
@@ -124,8 +124,16 @@ class LiveKeyset:
 
     def _ask(self, held: Snapshot | None, monotonic: float) -> Opened:
         # the stamp is taken before the record is read: a change in between is seen at the next question
-        stamp = self._source.stamp(self.name)
-        if held is not None and stamp == self._stamp and monotonic < self._loaded_at + self._limits.max_age:
+        try:
+            stamp = self._source.stamp(self.name)
+        except NotFoundError:
+            stamp = None  # loading it tells more: that it was there once
+        if (
+            held is not None
+            and stamp is not None
+            and stamp == self._stamp
+            and monotonic < self._loaded_at + self._limits.max_age
+        ):
             return held.opened
         opened = self._source.load(self.name)
         self._stamp = stamp
