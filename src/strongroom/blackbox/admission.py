@@ -1,16 +1,19 @@
-"""An admin is listed, and the key joins the tracked keyring. No file is encrypted anew by it."""
+"""Who is an admin: a line of the list, and a key in the tracked keyring. No file is encrypted anew by a change."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from strongroom.blackbox import keyring, layout
-from strongroom.blackbox.admins import check_addition, check_label, resolve
+from strongroom.blackbox.admins import candidates_of, check_addition, check_label, listed_name, resolve
 from strongroom.blackbox.changes import Change
+from strongroom.blackbox.history import Exposure, readable_by
 from strongroom.blackbox.locking import LOCK
 from strongroom.blackbox.results import Written
 from strongroom.blackbox.site import Site
-from strongroom.errors import BlackBoxError, ExistsError, RecipientError
+from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, RecipientError
 from strongroom.openpgp.engine import Certificate
 
 
@@ -27,6 +30,70 @@ def add_admin(site: Site, certificate: Certificate, *, label: str, commit: bool 
         change.apply()
         committed = commit and control.commit(names, f"NEW ADMIN: {label}")
     return Written(changed=names, recipients=(certificate.fingerprint,), committed=committed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What removing an admin did. `exposed` are the secrets that the keys open, or that older versions of opened."""
+
+    listed: tuple[str, ...]
+    """The lines that went from the list."""
+    fingerprints: tuple[str, ...]
+    """The keys that went from the keyring."""
+    exposed: tuple[Exposure, ...]
+    changed: tuple[str, ...]
+    committed: bool
+
+
+def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = False) -> Removed:
+    """Take an admin off the list, by the line as listed or by full fingerprint, and the key out of the keyring.
+
+    Without regard to case, where the original deletes the key of `ALICE@x` and leaves `alice@x` on the list. A key that
+    another line means too stays. Files are sealed to the others by the next `update_all`; what the one who left could
+    read until then is `exposed`, and must be changed where it is used. NotFoundError tells who is listed;
+    BlackBoxError if nobody would be left.
+    """
+    with site.steady(commit=commit, dry_run=dry_run) as control:
+        ring = site.ring()
+        meant = {name: candidates_of(name, ring) for name in site.listed()}
+        going = [name for name, keys in meant.items() if name.lower() == who.lower() or _is(keys, who)]
+        if not going:
+            raise NotFoundError(
+                f"{who!r} is not among the listed admins: {', '.join(map(repr, meant))}",
+                hint="strongroom blackbox list-admins",
+            )
+        if len(going) == len(meant):
+            raise BlackBoxError(f"without {who!r} there is no admin left", hint="add another one first")
+        kept = {key.fingerprint for name, keys in meant.items() if name not in going for key in keys}
+        gone = {key.fingerprint: key for name in going for key in meant[name] if key.fingerprint not in kept}
+        exposed = readable_by(site, *gone.values())
+        changed = (*(site.registry.file(name) for name in (layout.ADMINS, layout.TRUST)), *_ring_names(site))
+        committed = False
+        if not dry_run:
+            with site.changing(control) as change:
+                _stage_removal(site, change, going, tuple(gone))
+                change.apply()
+                committed = commit and control.commit(changed, f"REMOVED ADMIN: {' '.join(going)}")
+    return Removed(listed=tuple(going), fingerprints=tuple(gone), exposed=exposed, changed=changed, committed=committed)
+
+
+def _is(keys: Sequence[Certificate], who: str) -> bool:
+    return len(keys) == 1 and keys[0].fingerprint == who.upper().removeprefix("0X")
+
+
+def _ring_names(site: Site) -> tuple[str, ...]:
+    return tuple(site.registry.file(name) for name in keyring.read(site.tree, site.place.data))
+
+
+def _stage_removal(site: Site, change: Change, going: Collection[str], gone: Sequence[str]) -> None:
+    from strongroom.blackbox.ringmaking import without_certificates  # only this needs gpg's keyring format
+
+    lines = tuple(line for line in site.registry.admins() if listed_name(line) not in going)
+    change.write(site.registry.file(layout.ADMINS), b"".join(line + b"\n" for line in lines))
+    rings = without_certificates(keyring.read(site.tree, site.place.data), gone, environ=site.environ)
+    for name, raw in rings.rings.items():
+        change.write(site.registry.file(name), raw)
+    change.write(site.registry.file(layout.TRUST), rings.trust)
 
 
 def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:

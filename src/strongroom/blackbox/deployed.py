@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -56,6 +57,10 @@ class Deployed:
         """Whether the plaintext there is, untouched, the one that came from this ciphertext."""
         row = self._rows.get(_key(plain))
         return row is not None and status is not None and row == _row(ciphertext, status)
+
+    def came_from(self, plain: str, ciphertext: bytes, status: os.stat_result) -> bool:
+        """As `is_current`, of the ciphertext itself."""
+        return self.is_current(plain, hashlib.sha256(ciphertext).hexdigest(), status)
 
     def remember(self, plain: str, ciphertext: str, status: os.stat_result) -> None:
         """The plaintext with this look came from this ciphertext."""

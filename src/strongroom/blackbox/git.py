@@ -125,6 +125,8 @@ class Git:
         before = b"".join(self.run("ls-files", "-z", "--stage", "--", *some) for some in _portions(names))
         self.run("update-index", "--add", "--remove", "-z", "--stdin", stdin=_list(names))
         try:
+            if not self._differs(names):
+                return False
             self.run(
                 "commit",
                 "--quiet",
@@ -142,13 +144,20 @@ class Git:
             raise
         return True
 
+    def _differs(self, names: Sequence[str]) -> bool:
+        """Whether there is anything to commit; git's own answer to nothing looks like a failure."""
+        compare = ("diff-index", "--cached", "--name-only", "-z", "HEAD", "--")
+        return not self._born() or any(self.run(*compare, *some) for some in _portions(names))
+
+    def _born(self) -> bool:
+        return bool(self.run("rev-parse", "--quiet", "--verify", "HEAD", fine=(0, 1)))
+
     def _known(self, names: Sequence[str]) -> list[str]:
         """Those that the commit changes: a file that was staged, never committed and is gone now is none."""
         gone = [name for name in names if not os.path.lexists(self._root / name)]
         if not gone:
             return list(names)
-        born = self.run("rev-parse", "--quiet", "--verify", "HEAD", fine=(0, 1))
-        asked = _portions(gone) if born else ()
+        asked = _portions(gone) if self._born() else ()
         committed = {
             name for some in asked for name in _names(self.run("ls-tree", "-z", "--name-only", "HEAD", "--", *some))
         }

@@ -15,6 +15,8 @@ from strongroom.blackbox.workers import Progress, each
 from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, SettingsError
 from strongroom.primitives.secret import SecretBytes
 
+_NAMES_TOLD = 400
+
 
 def register(
     site: Site,
@@ -146,4 +148,6 @@ def _message(what: str, plains: Sequence[str]) -> str:
     """The original's subject for one file; for several their number, and their names below."""
     if len(plains) == 1:
         return f"{what} {plains[0]}"
-    return "\n".join([f"{what} {len(plains)} files", "", *plains])
+    told = plains[:_NAMES_TOLD]
+    more = [f"and {len(plains) - len(told)} more"] if len(told) < len(plains) else []
+    return "\n".join([f"{what} {len(plains)} files", "", *told, *more])

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Self
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom.blackbox import admission, deploying, discovery, editing, layout, registering, updating
+from strongroom.blackbox import (
+    admission,
+    deploying,
+    discovery,
+    editing,
+    history,
+    layout,
+    overview,
+    registering,
+    updating,
+)
 from strongroom.blackbox.results import Written
 from strongroom.blackbox.site import Site
 from strongroom.errors import BlackBoxError, ExistsError
@@ -93,3 +103,9 @@ class Repository(Site):
     decrypt_all = deploying.decrypt_all
     shred_all = deploying.shred_all
     add_admin = admission.add_admin
+    remove_admin = admission.remove_admin
+    readable_by = history.readable_by
+    editions = history.editions
+    differences = history.differences
+    admin_statuses = overview.admin_statuses
+    file_statuses = overview.file_statuses

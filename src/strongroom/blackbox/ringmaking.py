@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,28 +31,57 @@ def with_certificate(rings: Mapping[str, bytes], certificate: Certificate, *, en
 
     gpg itself writes them: the keybox is its own format, and an older copy of the certificate is merged with this one.
     """
+
+    def add(home: Path) -> None:
+        _gpg(home, "--import", stdin=certificate.transferable, environ=environ)
+
+    return _remade(rings or {layout.KEYBOX: b""}, add, environ=environ)
+
+
+def without_certificates(
+    rings: Mapping[str, bytes], fingerprints: Sequence[str], *, environ: Mapping[str, str]
+) -> Rings:
+    """The keyring files without these certificates; one that a file does not have is no error."""
+
+    def drop(home: Path) -> None:
+        for fingerprint in fingerprints:
+            if fingerprint.encode() in _gpg(home, "--with-colons", "--list-keys", environ=environ):
+                _gpg(home, "--yes", "--delete-keys", fingerprint, environ=environ)
+
+    return _remade(rings, drop, environ=environ)
+
+
+def _remade(rings: Mapping[str, bytes], change: Callable[[Path], None], *, environ: Mapping[str, str]) -> Rings:
     made: dict[str, bytes] = {}
     trust = b""
-    for name, raw in (rings or {layout.KEYBOX: b""}).items():
+    for name, raw in rings.items():
         with closing(PrivateHome(environ)) as home:
             boxed = not raw or keybox.is_keybox(raw)
             if boxed and raw:
                 _keep(home.path / layout.KEYBOX, raw)
             elif raw:
                 _gpg(home.path, "--import", stdin=raw, environ=environ)
-            _gpg(home.path, "--import", stdin=certificate.transferable, environ=environ)
+            change(home.path)
             made[name] = _kept(home.path / layout.KEYBOX) if boxed else _gpg(home.path, "--export", environ=environ)
             _gpg(home.path, "--check-trustdb", environ=environ)  # an import that changes nothing makes no trust file
             trust = _kept(home.path / layout.TRUST)
     return Rings(rings=made, trust=trust)
 
 
-def _gpg(home: Path, verb: str, *, environ: Mapping[str, str], stdin: bytes = b"") -> bytes:
+def _gpg(home: Path, *words: str, environ: Mapping[str, str], stdin: bytes = b"") -> bytes:
     """One call on public keys: no options file, no agent, no network, a time limit."""
     program = find_program(environ)
     done = run(
         program,
-        ["--no-options", "--batch", "--no-tty", "--no-autostart", "--disable-dirmngr", "--no-auto-key-retrieve", verb],
+        [
+            "--no-options",
+            "--batch",
+            "--no-tty",
+            "--no-autostart",
+            "--disable-dirmngr",
+            "--no-auto-key-retrieve",
+            *words,
+        ],
         env=environment(program, home, environ, terminal=None),
         stdin=SecretBytes(stdin),
         limit=keybox.MAX_RING,
@@ -60,7 +89,7 @@ def _gpg(home: Path, verb: str, *, environ: Mapping[str, str], stdin: bytes = b"
     )
     if done.returncode or done.ended != "itself":
         ended = f"ended with {done.returncode}" if done.ended == "itself" else f"was stopped for the {done.ended}"
-        raise OpenPGPError(f"gpg {verb} {ended}: {done.last_words}")
+        raise OpenPGPError(f"gpg {' '.join(words)} {ended}: {done.last_words}")
     return done.stdout.reveal()
 
 
