@@ -55,8 +55,8 @@ class Audience:
         """The reason why nothing may be protected, published or written under this root."""
         return ExposedRootError(
             "; ".join(self.findings()),
-            hint="strongroom root rotate, then strongroom rotate --exposed; "
-            "if you know the recipient: strongroom admin approve FPR",
+            hint="if you know the recipient: strongroom admin approve FPR; if not, he knows every key that is here:"
+            " make a new store with strongroom init, and new keys in it",
         )
 
 
