@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.keystore.approving import AdminChange, approved, sealed_to
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.people import label_of, parse_fingerprint
 from strongroom.openpgp.discovery import find_engine
@@ -232,4 +232,4 @@ def _base(keystore: KeyStore) -> Path | None:
 
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
-    return os.environ if environ is None else environ
+    return Environment.of(environ)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from strongroom.errors import IdentityError
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.settings import allows_development
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Engine
@@ -47,8 +47,14 @@ class Given:
 
     def passphrase(self, environ: Mapping[str, str] | None = None) -> SecretBytes | None:
         """The passphrase that was given, or None; a person is asked where the caller said so."""
-        source = self._passphrase_source(os.environ if environ is None else environ)
+        source = self._passphrase_source(Environment.of(environ))
         return None if source is None else source()
+
+    def once(self) -> Given:
+        """The same, to be used more than once: a descriptor is read now, and a person is asked one time at most."""
+        if self.passphrase_secret is None and self.passphrase_fd is not None:
+            return replace(self, passphrase_secret=passphrase_from_descriptor(self.passphrase_fd), passphrase_fd=None)
+        return self if self.ask is None else replace(self, ask=functools.cache(self.ask))
 
     @property
     def prompts(self) -> bool:
@@ -68,9 +74,8 @@ class Given:
         path = self.passphrase_file or _path(environ, "STRONGROOM_PASSPHRASE_FILE")
         if path is not None:
             return lambda: passphrase_from_file(path)
-        text = environ.get("STRONGROOM_PASSPHRASE")
-        if text:
-            return lambda: passphrase_from_text(text)
+        if environ.get("STRONGROOM_PASSPHRASE"):  # no local keeps it: frames are shown when nothing opens
+            return lambda: passphrase_from_text(environ["STRONGROOM_PASSPHRASE"])
         return None
 
     def _identity(self, environ: Mapping[str, str], ask: Callable[[], SecretBytes] | None) -> Identity | None:
@@ -79,9 +84,8 @@ class Given:
         path = self.identity or _path(environ, "STRONGROOM_IDENTITY_FILE")
         if path is not None:
             return identity_from_file(path, ask=ask)
-        text = environ.get("STRONGROOM_IDENTITY")
-        if text:
-            return identity_from_text(text, ask=ask)
+        if environ.get("STRONGROOM_IDENTITY"):
+            return identity_from_text(environ["STRONGROOM_IDENTITY"], ask=ask)
         return None
 
 
@@ -111,7 +115,7 @@ def credentials(
     on whatever secret key lies around. A passphrase that is at hand comes before gpg, and opens a locked key of the
     user's too; a person is asked last.
     """
-    environ = os.environ if environ is None else environ
+    environ = Environment.of(environ)
     source = given._passphrase_source(environ)
     ask = None if source is None else functools.cache(source)  # a person is asked once, a descriptor read once
     prompts = given.prompts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.errors import NotFoundError, StrongroomError
 from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import directory_of
 from strongroom.keystore.opening import open_settings
@@ -18,6 +18,7 @@ from strongroom.openpgp.discovery import find_engine
 from strongroom.sealing.header_codec import decode_header
 from strongroom.sealing.unsealing import describe, explain
 from strongroom.stores.directory import DirectoryStore
+from strongroom.stores.sealed import SealedStore
 
 Level = Literal["ok", "note", "warning", "problem"]
 
@@ -54,12 +55,12 @@ def examine(
     environ: Mapping[str, str] | None = None,
 ) -> Examination:
     """Look at gpg, the store, its slots, the pin, the witness and the records. Errors become findings."""
-    environ = os.environ if environ is None else environ
-    offered = given or Given()
+    environ = Environment.of(environ)
     findings = [_gpg(environ)]
-    findings += _slots(location, offered, environ)
     opens = False
     try:
+        offered = (given or Given()).once()
+        findings += _slots(location, offered, environ)
         settings = StoreSettings(store=location, pin=pin)
         with open_settings(settings, given=offered, clock=clock, environ=environ) as keystore:
             opens = True
@@ -121,6 +122,10 @@ def _inside(keystore: KeyStore) -> Iterator[Finding]:
     yield Finding(level="ok", about="store", fact=f"opens: {keystore.source.location}")
     for notice in keystore.notices:
         yield Finding(level="warning", about="trust", fact=notice, hint="strongroom pin" if "pin" in notice else "")
+    if isinstance(keystore.source, SealedStore):
+        for oddity in keystore.source.oddities():
+            fact = f"{oddity.place!r} lies among the keysets: {oddity.problem}"
+            yield Finding(level="warning", about="store", fact=fact, hint="git log tells who put it there; remove it")
     good = 0
     for name in keystore.names():
         try:

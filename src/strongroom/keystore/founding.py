@@ -22,6 +22,7 @@ from strongroom.errors import (
 )
 from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, HEADER, current_directory
 from strongroom.keystore.people import label_of
 from strongroom.keystore.undoing import undone_on_failure
@@ -32,7 +33,7 @@ from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.openpgp import seal_root_file
 from strongroom.sealing.passphrase import PassphraseSlot
-from strongroom.sealing.passphrases import passphrase_from_text
+from strongroom.sealing.passphrases import passphrase_from_bytes
 from strongroom.sealing.recipients import recipient_of
 from strongroom.sealing.root import Root
 from strongroom.sealing.slots import DevelopmentSlot
@@ -106,7 +107,9 @@ def found(
     half of a store. Raises ExistsError, NoSecretKeyError or EngineMissingError (exit 3), SettingsError (several
     keys), PassphraseError (too weak), StoreError.
     """
-    environ = os.environ if environ is None else environ
+    environ = Environment.of(environ)
+    if isinstance(passphrase, str):  # this frame may be shown when something is refused
+        passphrase = SecretBytes(passphrase.encode("utf-8", "surrogatepass"))
     if development and (passphrase is not None or recipient is not None or register):
         raise SettingsError("a development store is sealed to nobody", hint="leave out the other options")
     if passphrase is not None and (recipient is not None or register):
@@ -117,7 +120,7 @@ def found(
     _, find = credentials(given or Given(), engines, environ)
     try:
         if development or passphrase is not None:
-            secret = passphrase_from_text(passphrase) if isinstance(passphrase, str) else passphrase
+            secret = None if passphrase is None else passphrase_from_bytes(passphrase)
             made = _Plan(place, top, clock, environ).without_openpgp(secret)
         else:
             made = _Plan(place, top, clock, environ).with_openpgp(_engine(find), recipient, register=register)

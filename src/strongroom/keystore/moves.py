@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+from typing import overload
 
 from strongroom._encoding import parse_duration
 from strongroom.keystore import declared, importing
@@ -86,7 +87,8 @@ class Moves(ABC):
         raw: PEM, DER PKCS#8, raw or base64 text, or any bytes for a `secret`; private keys are validated in full.
         prefix: "none" where the key's outputs elsewhere carry no Tink prefix. Raises FormatError, PolicyError.
         """
-        given = raw if isinstance(raw, SecretBytes) else SecretBytes(raw)
+        given = _held(raw)
+        del raw  # this frame may be shown when it is refused
         marked = Prefix(prefix) if isinstance(prefix, str) else prefix
         if add:
             old = self.show(name)
@@ -134,11 +136,13 @@ class Moves(ABC):
 
         value: the new value of a `secret` (generate: let us make one). Old tokens go on opening.
         """
+        value = _held(value)
         given = self._given(name, value)
         return self._moved(self._life.rotate(name, now=now, given=given, generate=generate))
 
     def add(self, name: str, *, value: bytes | SecretBytes | None = None) -> Keyset:
         """Add a version in pre-activation: it processes everywhere, and protects once it is promoted."""
+        value = _held(value)
         return self._moved(self._life.add(name, given=self._given(name, value)))
 
     def promote(self, name: str, version: int) -> Keyset:
@@ -167,14 +171,25 @@ class Moves(ABC):
         generate: bool = False,
     ) -> Keyset:
         """Mark a version compromised; if it was the primary, a new one takes its place at once."""
+        value = _held(value)
         given = self._given(name, value)
         return self._moved(self._life.compromise(name, version, reason=reason, given=given, generate=generate))
 
-    def _given(self, name: str, value: bytes | SecretBytes | None) -> SecretBytes | None:
-        if value is None:
-            return None
-        given = value if isinstance(value, SecretBytes) else SecretBytes(value)
-        return importing.checked(given, self.show(name).type).material
+    def _given(self, name: str, value: SecretBytes | None) -> SecretBytes | None:
+        return None if value is None else importing.checked(value, self.show(name).type).material
+
+
+@overload
+def _held(value: bytes | SecretBytes) -> SecretBytes: ...
+
+
+@overload
+def _held(value: bytes | SecretBytes | None) -> SecretBytes | None: ...
+
+
+def _held(value: bytes | SecretBytes | None) -> SecretBytes | None:
+    """Whatever is given becomes a secret first: the frames of a call that fails show their locals."""
+    return value if value is None or isinstance(value, SecretBytes) else SecretBytes(value)
 
 
 def _policy(rotate_every: str | None, propagation: str | None) -> Policy:

@@ -14,14 +14,16 @@ from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.caching.limits import DEFAULT_LIMITS, Limits
 from strongroom.errors import NoSecretKeyError, NotFoundError, SettingsError, UnsupportedError
 from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, current_directory, directory_of, split_url
 from strongroom.keystore.making import SeededMaker
 from strongroom.keystore.settings import StoreSettings, is_build
 from strongroom.model.names import ID_SIZE, StoreId
+from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import decode_header, encode_header
-from strongroom.sealing.passphrases import passphrase_from_text
+from strongroom.sealing.passphrases import passphrase_from_bytes
 from strongroom.sealing.root import Root
 from strongroom.sealing.slots import DevelopmentSlot
 from strongroom.sealing.unsealing import unseal
@@ -58,6 +60,9 @@ def open_store(
     Raises NotFoundError (no store there), CannotOpenError (SealError, PassphraseError, NoSecretKeyError, …;
     `strongroom doctor` tells more), ForeignStoreError, FormatError, IntegrityError, SettingsError.
     """
+    environ = Environment.of(environ)
+    held = None if passphrase is None else SecretBytes(passphrase.encode("utf-8", "surrogatepass"))
+    passphrase = None  # this frame may be shown when the store does not open
     said = StoreSettings(
         store=None if location is None else os.fspath(location),
         identity=None if identity is None else Path(identity),
@@ -66,8 +71,8 @@ def open_store(
         strict=bool(strict),
     )
     offered = given or Given()
-    if passphrase is not None:
-        offered = replace(offered, passphrase_secret=passphrase_from_text(passphrase))
+    if held is not None:
+        offered = replace(offered, passphrase_secret=passphrase_from_bytes(held))
     return open_settings(said, given=offered, limits=limits, clock=clock, environ=environ)
 
 
@@ -82,7 +87,7 @@ def open_settings(
     """`open_store`, from settings; what they leave out comes from the environment."""
     if sys.platform == "win32":
         raise UnsupportedError("Windows is not supported", hint="use WSL, or a container")
-    environ = os.environ if environ is None else environ
+    environ = Environment.of(environ)
     if is_build(environ):
         return KeyStore(_in_memory(clock), clock=clock, limits=limits, throw_away=True)
     settings = said.over(StoreSettings.from_environment(environ))

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from strongroom.errors import FormatError, NotFoundError, SettingsError
 from strongroom.keystore import acts
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.handles.keys import text_of
 
@@ -21,28 +22,28 @@ OPENERS = ("STRONGROOM_IDENTITY", "STRONGROOM_IDENTITY_FILE", "STRONGROOM_PASSPH
 
 def environment_for(
     keystore: KeyStore, wanted: Mapping[str, str], environ: Mapping[str, str] | None = None
-) -> dict[str, str]:
+) -> Environment:
     """The environment, less what opens the store, with each wanted variable set to its keyset's value.
 
     wanted: variable name → keyset name. A `secret` gives its text, a symmetric key its base64url, a private key its
     PKCS#8 PEM. Raises SettingsError for a name that is no variable, FormatError for a value that cannot be one.
     """
-    base = os.environ if environ is None else environ
-    result = {name: value for name, value in base.items() if name not in OPENERS}
+    result = Environment(Environment.of(environ))
+    for name in OPENERS:
+        result.pop(name, None)
     for variable, name in wanted.items():
         if _VARIABLE.fullmatch(variable) is None or variable in OPENERS:
             raise SettingsError(
                 f"{variable!r} is not a name for an environment variable", hint="write it like DATABASE_URL"
             )
-        value = text_of(keystore.current(name))
-        if "\0" in value:
+        result[variable] = text_of(keystore.current(name))  # into no local of this frame, which may be shown
+        if "\0" in result[variable]:
             raise FormatError(f"the value of {name!r} holds a NUL byte, which no environment can carry")
-        result[variable] = value
         acts.record("exported", keyset=name, variable=variable)
     return result
 
 
-def execute(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+def execute(command: Sequence[str], environment: Environment) -> NoReturn:
     """Replace this process by the command. Raises NotFoundError where there is no such program."""
     sys.stdout.flush()
     sys.stderr.flush()

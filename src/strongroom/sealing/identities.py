@@ -142,10 +142,10 @@ def identity_from_descriptor(descriptor: int, *, ask: Ask | None = None) -> Iden
 
 def identity_from_text(text: str, *, source: str = "STRONGROOM_IDENTITY", ask: Ask | None = None) -> Identity:
     """The identity in the value of a variable."""
-    if len(text) > MAX_PRIVATE_FILE:
-        raise IdentityError(f"{source} has more than {MAX_PRIVATE_FILE} characters")
     content = SecretBytes(text.encode("utf-8", "surrogatepass"))
-    del text  # this frame may be shown when the parser fails
+    del text  # this frame may be shown when it is refused
+    if len(content) > MAX_PRIVATE_FILE:
+        raise IdentityError(f"{source} has more than {MAX_PRIVATE_FILE} bytes")
     return parse_identity(content, source=source, ask=ask)
 
 

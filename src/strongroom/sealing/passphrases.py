@@ -51,6 +51,11 @@ def passphrase_from_text(text: str) -> SecretBytes:
     return _normal(given)
 
 
+def passphrase_from_bytes(given: SecretBytes) -> SecretBytes:
+    """The passphrase that was given as UTF-8. One line feed at its end is dropped. PassphraseError otherwise."""
+    return _normal(given)
+
+
 def passphrase_from_file(path: Path) -> SecretBytes:
     """The passphrase in a private file. One line feed at its end is dropped. Errors as `read_private_file`."""
     return _normal(read_private_file(path, what="passphrase file"))

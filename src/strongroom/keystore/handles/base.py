@@ -93,7 +93,8 @@ class Handle(ABC, Generic[K]):
         return self._current().protecting.number
 
     def __repr__(self) -> str:
-        primary = self._kit.snapshot.primary
+        kit = getattr(self, "_kit", None)  # one that was refused while it was made is shown in its error's frames
+        primary = None if kit is None else kit.snapshot.primary
         which = "no primary" if primary is None else f"version {primary.number}, key id {format_key_id(primary.key_id)}"
         return f"<{type(self).__name__} of {self.name!r}: {which}>"
 
