@@ -149,7 +149,7 @@ class TestExposure:
         assert found.extra == (mallory.encryption_subkeys()[0][-16:],)
         assert found.missing == ()
         assert found.extra[0] in str(found.error())
-        assert "root rotate" in found.error().hint
+        assert "strongroom admin approve" in found.error().hint
 
     def test_reading_goes_on_under_it(
         self, approved: Header, team: GpgHome, mallory: GpgHome, alice: GpgHome, engine: GnuPG

@@ -116,7 +116,7 @@ class TestWhatOpens:
     def test_a_root_file_that_cannot_be_judged_counts_as_exposed(self, raw: bytes) -> None:
         audience = unseal(read(full()), lambda name: raw, [known()]).audience
         assert audience.exposed
-        assert "root rotate" in audience.error().hint
+        assert "strongroom admin approve" in audience.error().hint
 
 
 class TestWhatIsSaid:
