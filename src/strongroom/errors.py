@@ -8,6 +8,7 @@ StrongroomError
 ├── FormatError              bytes that are not what they should be; found before any key is touched
 │   └── NewerFormatError     written by a newer Strongroom
 ├── IntegrityError           well formed, but not authentic: a MAC, a commitment or a binding is wrong
+│   └── PublicationError     a publication that a worker refuses; its `reason` says which check failed
 ├── DecryptionError          a ciphertext that does not open; never says why
 ├── SignatureError           a signature or MAC that does not verify; never says why
 ├── StateError               the state of the version forbids it
@@ -74,6 +75,14 @@ class NewerFormatError(FormatError):
 
 class IntegrityError(StrongroomError):
     """Well formed, but not authentic: a MAC, a commitment or a binding is wrong."""
+
+
+class PublicationError(IntegrityError):
+    """A publication that is refused. `reason` is one word for the check that failed, to be counted by."""
+
+    def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
 
 
 class DecryptionError(StrongroomError):

@@ -61,6 +61,11 @@ class Given:
         """Whether the passphrase would be asked of a person, because nothing else gives one."""
         return self.ask is not None and self.passphrase_secret is None and self.passphrase_fd is None
 
+    def identity_of(self, environ: Mapping[str, str] | None = None) -> Identity | None:
+        """The identity that was given, or None; its passphrase is asked for where it has one. IdentityError."""
+        environ = Environment.of(environ)
+        return self._identity(environ, self._passphrase_source(environ))
+
     def _passphrase_source(self, environ: Mapping[str, str]) -> Callable[[], SecretBytes] | None:
         if self.passphrase_secret is not None:
             given = self.passphrase_secret

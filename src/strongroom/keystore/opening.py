@@ -19,6 +19,7 @@ from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, current_directory, directory_of, split_url
 from strongroom.keystore.making import SeededMaker
 from strongroom.keystore.settings import StoreSettings, is_build
+from strongroom.keystore.worker_opening import PUBLICATION_SCHEMES, open_worker
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header import Header
@@ -34,7 +35,7 @@ from strongroom.stores.pins import check_origin
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.witness import open_witness
 
-SCHEMES = ("memory", "blackbox")
+SCHEMES = ("memory", "blackbox", *PUBLICATION_SCHEMES)
 """The URL schemes that are ours; others are looked up by exact name among the entry points `strongroom.stores`."""
 
 
@@ -54,11 +55,14 @@ def open_store(
     """An open keystore, to be used in a `with` block.
 
     location: a directory, a URL (`memory:`, `memory:?seed=…` for tests, `blackbox:PATH` for the files of a BlackBox
-    repository), or None: STRONGROOM_STORE, else `.strongroom` upwards. identity: an identity file. passphrase: text.
-    pin: the store that is ours. strict: refuse a store that neither pin nor witness knows.
+    repository), or None: STRONGROOM_STORE, else `.strongroom` upwards. For a worker `redis://HOST/DB?group=web` or
+    `file:PATH?group=web`, or several with blanks between: its identity opens what was published to its group.
+    identity: an identity file. passphrase: text. pin: the store that is ours. strict: refuse a store that neither pin
+    nor witness knows.
 
     Raises NotFoundError (no store there), CannotOpenError (SealError, PassphraseError, NoSecretKeyError, …;
-    `strongroom doctor` tells more), ForeignStoreError, FormatError, IntegrityError, SettingsError.
+    `strongroom doctor` tells more), ForeignStoreError, FormatError, IntegrityError, SettingsError; for a worker
+    NotPublishedError.
     """
     environ = Environment.of(environ)
     held = None if passphrase is None else SecretBytes(passphrase.encode("utf-8", "surrogatepass"))
@@ -100,6 +104,8 @@ def open_settings(
         passphrase_file=offered.passphrase_file or settings.passphrase_file,
     )
     location = settings.store
+    if location is None and split_url(settings.cache) is not None:
+        location = settings.cache  # a worker sets no STORE
     url = split_url(location)
     if url is not None:
         return _open_url(*url, settings, offered, limits, clock, environ)
@@ -154,6 +160,8 @@ def _open_url(
 ) -> KeyStore:
     if scheme == "memory":
         return open_memory(rest, limits=limits, clock=clock)
+    if scheme in PUBLICATION_SCHEMES:
+        return open_worker(f"{scheme}:{rest}", settings, given, limits=limits, clock=clock, environ=environ)
     if scheme == "blackbox":
         # other stores do without these
         from strongroom.blackbox.repository import Repository

@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from strongroom.errors import DecryptionError, FormatError, IntegrityError, PolicyError
+from strongroom.primitives.opaque import Opaque
 from strongroom.primitives.secret import SecretBytes
 
 EXPONENT: Final = 65537
@@ -121,6 +122,29 @@ def oaep_unwrap(private: SecretBytes, ciphertext: bytes, *, label: bytes) -> Sec
     return secret
 
 
+class OaepPrivate(Opaque):
+    """The private half for `oaep_wrap`, loaded once: making the context costs more than the operation.
+
+    `private` is PKCS#8 DER that was validated in full when it came in (an identity file's is); it is not validated
+    again. IntegrityError where it is no RSA key.
+    """
+
+    __slots__ = ("_key",)
+
+    def __init__(self, private: SecretBytes) -> None:
+        key = _load_der(private)
+        if key is None:
+            raise IntegrityError("the private half is no RSA key", hint="strongroom worker create GROUP")
+        self._key = key
+
+    def unwrap(self, ciphertext: bytes, *, label: bytes) -> SecretBytes:
+        """What `oaep_wrap` wrapped under this label. DecryptionError, which does not say why."""
+        secret = _oaep_decrypt_with(self._key, ciphertext, label)
+        if secret is None:
+            raise DecryptionError("the RSA-OAEP message does not open")
+        return secret
+
+
 def _check_size(bits: int) -> None:
     if bits not in SIZES:
         raise PolicyError(
@@ -152,6 +176,21 @@ def _load(material: SecretBytes) -> RSAPrivateKey | None:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     return key if isinstance(key, RSAPrivateKey) else None
+
+
+def _load_der(private: SecretBytes) -> RSAPrivateKey | None:
+    try:
+        key = load_der_private_key(private.reveal(), None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return key if isinstance(key, RSAPrivateKey) else None
+
+
+def _oaep_decrypt_with(key: RSAPrivateKey, ciphertext: bytes, label: bytes) -> SecretBytes | None:
+    try:
+        return SecretBytes(key.decrypt(ciphertext, _oaep(label)))
+    except ValueError:
+        return None
 
 
 def _oaep(label: bytes) -> OAEP:

@@ -210,7 +210,7 @@ class SealedStore:
 
         ExistsError; StaleError where the witness has seen a record of this name; as `check_writable`.
         """
-        with self._writing():
+        with self.writing():
             try:
                 self._store.stamp(keyset.name)
             except NotFoundError:
@@ -219,7 +219,7 @@ class SealedStore:
 
     def replace(self, keyset: Keyset, *, replaces: Revision) -> None:
         """Write the next revision of a keyset. ConflictError when another one is there; as `check_writable`."""
-        with self._writing():
+        with self.writing():
             opened = self.load(keyset.name)
             if opened.hindrance is not None:
                 raise opened.hindrance
@@ -349,7 +349,8 @@ class SealedStore:
         return None
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def writing(self) -> Iterator[None]:
+        """Be the only writer for a block, of records or of what lies beside them. As `check_writable`; LockError."""
         with self._store.lock():
             self.check_writable()
             yield

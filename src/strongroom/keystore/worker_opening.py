@@ -1,0 +1,63 @@
+"""Opening as a worker: an identity file and where publications lie. No root, repository or gpg is in the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from strongroom._clock import Clock
+from strongroom.caching.backends import REDIS_SCHEMES, TIMEOUT, Backend, backend_of, split_group
+from strongroom.caching.limits import Limits
+from strongroom.caching.worker import WAIT, WorkerSource
+from strongroom.errors import IdentityError, SettingsError
+from strongroom.keystore.credentials import Given
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.settings import StoreSettings
+from strongroom.sealing.identities import WorkerIdentity
+
+PUBLICATION_SCHEMES = ("file", *REDIS_SCHEMES)
+"""The URL schemes under which publications lie."""
+
+
+def open_worker(
+    location: str,
+    settings: StoreSettings,
+    given: Given,
+    *,
+    limits: Limits,
+    clock: Clock,
+    environ: Mapping[str, str],
+) -> KeyStore:
+    """The keystore of a worker. `location` holds one URL, or several with blanks between them.
+
+    The group is the identity's; where a URL or a setting names one, it must be the same. `settings.timeout` are the
+    seconds to wait for the first publication (10). Raises NotPublishedError after them; IdentityError without a
+    worker's identity; SettingsError.
+    """
+    identity = given.identity_of(environ)
+    if not isinstance(identity, WorkerIdentity):
+        raise IdentityError(
+            "a publication opens with a worker's identity, and "
+            + ("none was given" if identity is None else f"{identity.name!r} is of kind {identity.kind!r}"),
+            hint="strongroom worker create GROUP makes one; STRONGROOM_IDENTITY_FILE names it",
+        )
+    backends = [_backend(url, identity, settings.group) for url in location.split()]
+    source = WorkerSource(identity, backends, clock=clock, min_serial=settings.min_serial or 0)
+    try:
+        source.wait(WAIT if settings.timeout is None else settings.timeout)
+    except BaseException:
+        source.close()
+        raise
+    # the source itself bears a place that fails, until what it has expires: no grace comes on top of that
+    return KeyStore(source, clock=clock, limits=replace(limits, grace=0.0))
+
+
+def _backend(url: str, identity: WorkerIdentity, group: str | None) -> Backend:
+    bare, named = split_group(url)
+    for wanted in (named, group):
+        if wanted is not None and wanted != identity.group:
+            raise SettingsError(
+                f"the identity {identity.name!r} is of the worker group {identity.group!r}, not {wanted!r}",
+                hint="STRONGROOM_IDENTITY_FILE names the identity",
+            )
+    return backend_of(bare, store=identity.store, group=identity.group, timeout=TIMEOUT)

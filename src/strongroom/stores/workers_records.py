@@ -1,0 +1,147 @@
+"""Worker groups at rest: `workers/GROUP.json` in the store's directory, each authenticated under the root.
+
+A group's file is written under the store's lock and by one rename, as every record is. What the root did not
+authenticate is an error, never a grant.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from strongroom._encoding import b64encode
+from strongroom.errors import ConflictError, ExistsError, IntegrityError, InvalidNameError, NotFoundError, PolicyError
+from strongroom.model.names import Revision
+from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, told
+from strongroom.stores.sealed import SealedStore
+from strongroom.stores.workers_codec import MAX_GROUP, Group, check_group, decode_group, encode_group_body, join_group
+
+WORKERS: Final = "workers"
+_ENDING: Final = ".json"
+
+
+class WorkerGroups:
+    """The groups of one sealed store that lies in a directory. PolicyError for any other store.
+
+    Every method may raise StoreError, ClosedError; reading also FormatError and IntegrityError.
+    """
+
+    __slots__ = ("_directory", "_store")
+
+    def __init__(self, store: SealedStore, directory: Path | None) -> None:
+        if directory is None:
+            raise PolicyError(
+                f"{store.location!r} is no directory, and worker groups are files of one", hint="strongroom init"
+            )
+        self._store = store
+        self._directory = directory
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all groups, sorted; no file is opened for it."""
+        try:
+            with self._opened("list", repr(WORKERS)) as workers:
+                present = entries(workers)
+        except NotFoundError:
+            return ()
+        return tuple(sorted(each.removesuffix(_ENDING) for each in present if _is_record(each)))
+
+    def read(self, name: str) -> Group:
+        """A group, verified now. NotFoundError."""
+        checked, shown = check_group(name), f"worker group {name!r}"
+        try:
+            with self._opened("read", shown) as workers, told(shown, "read"):
+                raw = read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
+        except NotFoundError:
+            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
+        record = decode_group(raw, name=checked)
+        root = self._store.root
+        if record.root != root.id:
+            raise IntegrityError(
+                f"{shown} is under root {b64encode(record.root)}; the store's is {b64encode(root.id)}",
+                hint="see 'git log' for who changed it",
+            )
+        try:
+            root.check_record(record.body, record.mac)
+        except IntegrityError as trouble:
+            raise IntegrityError(f"{shown}: {trouble}", hint=trouble.hint) from None
+        return record.group
+
+    def write(self, group: Group, *, replaces: Revision | None) -> None:
+        """Put a group in place of its revision `replaces`; None: there must be none.
+
+        ExistsError; ConflictError when another writer was first; ExposedRootError, StaleError as the store.
+        """
+        shown = f"worker group {group.name!r}"
+        root = self._store.root
+        body = encode_group_body(group, root.id)
+        with self._store.writing(), self._top() as top:
+            self._check_replaced(group.name, replaces)
+            with told(shown, "write"):
+                sweep(top)
+                make_directory(WORKERS, directory=top)
+            with self._opened("write", shown) as workers:
+                place(
+                    join_group(body, root.record_mac(body)),
+                    f"{group.name}{_ENDING}",
+                    directory=workers,
+                    top=top,
+                    shown=shown,
+                )
+
+    def remove(self, name: str) -> None:
+        """Forget a group. What was published to it stays readable to it until that expires. NotFoundError."""
+        checked, shown = check_group(name), f"worker group {name!r}"
+        with self._store.writing(), self._opened("write", shown) as workers, told(shown, "write"):
+            os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
+            os.fsync(workers)
+
+    def path_of(self, name: str) -> Path:
+        """The file to give to git for a group."""
+        return self._directory / WORKERS / f"{name}{_ENDING}"
+
+    def _check_replaced(self, name: str, replaces: Revision | None) -> None:
+        try:
+            present = self.read(name).revision
+        except NotFoundError:
+            if replaces is None:
+                return
+            raise ConflictError(f"worker group {name!r} is gone; nothing was written", hint="git status") from None
+        if replaces is None:
+            raise ExistsError(f"there is a worker group {name!r} already", hint="strongroom worker list")
+        if present != replaces:
+            raise ConflictError(
+                f"worker group {name!r} has revision {present} by now, not {replaces}; nothing was written",
+                hint="look at it with 'strongroom worker list' and try again",
+            )
+
+    @contextmanager
+    def _top(self) -> Iterator[int]:
+        with told(repr(str(self._directory)), "write"):
+            top = os.open(self._directory, DIRECTORY & ~os.O_NOFOLLOW)  # the user's own directory may be a link
+        try:
+            yield top
+        finally:
+            os.close(top)
+
+    @contextmanager
+    def _opened(self, verb: str, shown: str) -> Iterator[int]:
+        with self._top() as top:
+            with told(shown, verb):
+                workers = os.open(WORKERS, DIRECTORY, dir_fd=top)
+            try:
+                yield workers
+            finally:
+                os.close(workers)
+
+
+def _is_record(entry: str) -> bool:
+    if not entry.endswith(_ENDING):
+        return False
+    try:
+        check_group(entry.removesuffix(_ENDING))
+    except InvalidNameError:
+        return False
+    return True
