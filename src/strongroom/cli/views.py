@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from strongroom._encoding import Timestamp, b64encode, format_duration, format_time
 from strongroom.cli import output
 from strongroom.model.names import format_key_id
+from strongroom.model.states import KeyState
 
 if TYPE_CHECKING:
     from strongroom.cli.context import Session
@@ -125,6 +126,8 @@ def moved(session: Session, keystore: KeyStore, keyset: Keyset, event: str) -> N
     primary = keyset.primary_at(now)
     at = "no version is primary" if primary is None else f"version {primary.number} is primary"
     output.tell(f"{event} {keyset.name} ({keyset.type.value}): {at}")
+    if primary is not None and primary.state_at(now) is not KeyState.ACTIVE:
+        output.tell(f"it is {primary.state_at(now).value}, so nothing protects now: strongroom rotate {keyset.name} --now")
     following = keyset.next_change(now)
     if following is not None:
         after = keyset.primary_at(following)
