@@ -126,8 +126,9 @@ def moved(session: Session, keystore: KeyStore, keyset: Keyset, event: str) -> N
     primary = keyset.primary_at(now)
     at = "no version is primary" if primary is None else f"version {primary.number} is primary"
     output.tell(f"{event} {keyset.name} ({keyset.type.value}): {at}")
-    if primary is not None and primary.state_at(now) is not KeyState.ACTIVE:
-        output.tell(f"it is {primary.state_at(now).value}, so nothing protects now: strongroom rotate {keyset.name} --now")
+    state = None if primary is None else primary.state_at(now)
+    if state not in {None, KeyState.ACTIVE}:
+        output.tell(f"it is {state.value}, so nothing protects now: strongroom rotate {keyset.name} --now")
     following = keyset.next_change(now)
     if following is not None:
         after = keyset.primary_at(following)
