@@ -51,7 +51,11 @@ class TestRemovingAnAdmin:
         assert (found["a"].now, found["a"].versions) == (True, 2)
         assert git(shared.root, "log", "-1", "--format=%s", found["a"].first) == b"registered in blackbox: 3 files\n"
         shared.update_all(approved=only_alice)
-        later = shared.readable_by(*[bob_certificate(shared, bob),])
+        later = shared.readable_by(
+            *[
+                bob_certificate(shared, bob),
+            ]
+        )
         assert {exposure.name: exposure.now for exposure in later} == dict.fromkeys(NAMES, False)
         with pytest.raises(AssertionError):
             bob.decrypt((shared.root / "a.gpg").read_bytes())

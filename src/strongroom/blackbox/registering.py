@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from strongroom.blackbox.workers import Progress, each
 from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, SettingsError
 from strongroom.primitives.secret import SecretBytes
 
-_NAMES_TOLD = 400
+_NAMES_TOLD = 60_000  # bytes: a message is one argument of a command line
 
 
 def register(
@@ -148,6 +150,7 @@ def _message(what: str, plains: Sequence[str]) -> str:
     """The original's subject for one file; for several their number, and their names below."""
     if len(plains) == 1:
         return f"{what} {plains[0]}"
-    told = plains[:_NAMES_TOLD]
+    sizes = itertools.accumulate(len(os.fsencode(plain)) + 1 for plain in plains)
+    told = [plain for plain, size in zip(plains, sizes, strict=True) if size <= _NAMES_TOLD]
     more = [f"and {len(plains) - len(told)} more"] if len(told) < len(plains) else []
     return "\n".join([f"{what} {len(plains)} files", "", *told, *more])
