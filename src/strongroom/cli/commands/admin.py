@@ -12,7 +12,7 @@ from strongroom.cli.groups import VerbGroup
 from strongroom.cli.progress import busy
 
 if TYPE_CHECKING:
-    from strongroom.keystore.admins import AdminChange
+    from strongroom.keystore.approving import AdminChange
 
 
 @click.group(
