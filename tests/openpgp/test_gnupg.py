@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.openpgp.contract import PLAINTEXT, EngineContract
+from tests.openpgp.against_gpg import AgainstGpg
 from tests.support.gpg import GpgHome, GpgHomes
 
 from strongroom.errors import (
@@ -27,9 +27,13 @@ from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.openpgp.gnupg import GnuPG
 from strongroom.primitives.secret import SecretBytes
+from strongroom.testing.engine_contract import PLAINTEXT
 
 
-class TestAUsersKeyring(EngineContract):
+class TestAUsersKeyring(AgainstGpg):
+    def make_engine(self) -> Engine:
+        return GnuPG(environ=self.alice.env)
+
     @pytest.fixture
     def engine(self, alice: GpgHome) -> Iterator[Engine]:
         made = GnuPG(environ=alice.env)
@@ -64,17 +68,16 @@ class TestAUsersKeyring(EngineContract):
             engine.certificate(selector)
 
 
-class TestAnIdentity(EngineContract):
-    @pytest.fixture
-    def engine(self, alice: GpgHome) -> Iterator[Engine]:
-        made = find_engine(identity=SecretBytes(alice.export_secret()), environ={})
-        yield made
-        made.close()
+class TestAnIdentity(AgainstGpg):
+    def make_engine(self) -> Engine:
+        return find_engine(identity=SecretBytes(self.alice.export_secret()), environ={})
 
-    def test_it_knows_its_own_certificate_alone(self, engine: Engine, alice: GpgHome, bob: GpgHome) -> None:
-        assert engine.certificate("alice@example.org").fingerprint == alice.fingerprint
+    def test_it_knows_its_own_certificate_alone(self, bob: GpgHome) -> None:
+        engine = self.make_engine()
+        assert engine.certificate("alice@example.org").fingerprint == self.alice.fingerprint
         with pytest.raises(RecipientError):
             engine.certificate(bob.fingerprint)
+        engine.close()
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from tests.openpgp.against_gpg import ENGINES, engine_of
 from tests.support.gpg import GpgHome, GpgHomes
 
 from strongroom._clock import SYSTEM_CLOCK
 from strongroom.errors import FormatError, RecipientError
-from strongroom.openpgp.engine import Certificate
+from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.openpgp.gnupg import GnuPG
 from strongroom.openpgp.packets import recipients_of
 from strongroom.primitives.secret import SecretBytes
@@ -19,19 +20,19 @@ PLAINTEXT = SecretBytes(b"the sealed line\n")
 LONG_AGO = "20200101T000000"
 
 
-@pytest.fixture(scope="module")
-def engine(alice: GpgHome) -> Iterator[GnuPG]:
-    made = GnuPG(environ=alice.env)
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest, alice: GpgHome) -> Iterator[Engine]:
+    made = engine_of(alice, request.param)
     yield made
     made.close()
 
 
 @pytest.fixture(scope="module")
-def good(engine: GnuPG, alice: GpgHome) -> Certificate:
+def good(engine: Engine, alice: GpgHome) -> Certificate:
     return engine.certificate(alice.fingerprint)
 
 
-def _refused(engine: GnuPG, good: Certificate, home: GpgHome, words: str) -> None:
+def _refused(engine: Engine, good: Certificate, home: GpgHome, words: str) -> None:
     """The one bad certificate refuses the whole message, beside a good one, and is named."""
     (bad,) = engine.certificates(home.export())
     problem = bad.problem(SYSTEM_CLOCK.now())
@@ -44,7 +45,7 @@ def _refused(engine: GnuPG, good: Certificate, home: GpgHome, words: str) -> Non
 
 
 def test_an_expired_key_is_named_with_the_day_and_how_long_ago(
-    engine: GnuPG, good: Certificate, gpg_homes: GpgHomes
+    engine: Engine, good: Certificate, gpg_homes: GpgHomes
 ) -> None:
     home = gpg_homes()
     home.generate("Erin <erin@example.org>", expires="1d", faked_time=LONG_AGO)
@@ -52,7 +53,7 @@ def test_an_expired_key_is_named_with_the_day_and_how_long_ago(
 
 
 def test_a_subkey_that_has_expired_under_a_key_that_has_not(
-    engine: GnuPG, good: Certificate, gpg_homes: GpgHomes
+    engine: Engine, good: Certificate, gpg_homes: GpgHomes
 ) -> None:
     home = gpg_homes()
     home.generate("Edna <edna@example.org>", faked_time=LONG_AGO)
@@ -61,23 +62,23 @@ def test_a_subkey_that_has_expired_under_a_key_that_has_not(
     _refused(engine, good, home, "its encryption subkey expired on 2020-01-11, ")
 
 
-def test_a_revoked_key(engine: GnuPG, good: Certificate, gpg_homes: GpgHomes) -> None:
+def test_a_revoked_key(engine: Engine, good: Certificate, gpg_homes: GpgHomes) -> None:
     home = gpg_homes("Rita <rita@example.org>")
     home.revoke(home.fingerprint)
     _refused(engine, good, home, "cannot receive: revoked")
 
 
-def test_a_revoked_subkey(engine: GnuPG, good: Certificate, gpg_homes: GpgHomes) -> None:
+def test_a_revoked_subkey(engine: Engine, good: Certificate, gpg_homes: GpgHomes) -> None:
     home = gpg_homes("Rosa <rosa@example.org>")
     home.revoke_subkey(home.fingerprint)
     _refused(engine, good, home, "its encryption subkey is revoked")
 
 
-def test_a_key_that_only_signs(engine: GnuPG, good: Certificate, gpg_homes: GpgHomes) -> None:
+def test_a_key_that_only_signs(engine: Engine, good: Certificate, gpg_homes: GpgHomes) -> None:
     _refused(engine, good, gpg_homes("Sam <sam@example.org>", kind="sign-only"), "has no encryption subkey")
 
 
-def test_a_key_dated_in_the_future(engine: GnuPG, good: Certificate, gpg_homes: GpgHomes) -> None:
+def test_a_key_dated_in_the_future(engine: Engine, good: Certificate, gpg_homes: GpgHomes) -> None:
     home = gpg_homes()
     home.generate("Fay <fay@example.org>", faked_time="20990101T000000")
     assert all(
@@ -94,11 +95,22 @@ def test_a_key_that_its_user_disabled(gpg_homes: GpgHomes, good: Certificate) ->
         engine.encrypt(PLAINTEXT, to=[dora])
 
 
-def test_an_expired_or_revoked_key_still_opens_what_it_received(gpg_homes: GpgHomes) -> None:
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_expired_or_revoked_key_still_opens_what_it_received(gpg_homes: GpgHomes, name: str) -> None:
     home = gpg_homes("Ruth <ruth@example.org>")
     sealed = home.encrypt(PLAINTEXT.reveal(), home.fingerprint)
+    home.revoke_subkey(home.fingerprint)
     home.revoke(home.fingerprint)
-    assert GnuPG(environ=home.env).decrypt(sealed).plaintext == PLAINTEXT
+    assert engine_of(home, name).decrypt(sealed).plaintext == PLAINTEXT
+    home = gpg_homes()
+    home.generate("Rhea <rhea@example.org>", expires="1d", faked_time=LONG_AGO)
+    ring = home.export()
+    sealed = home.run(
+        "--trust-model", "always", "-r", home.fingerprint, "--encrypt", stdin=PLAINTEXT.reveal(), faked_time=LONG_AGO
+    ).stdout
+    engine = engine_of(home, name)
+    assert engine.certificates(ring)[0].problem(SYSTEM_CLOCK.now()) is not None
+    assert engine.decrypt(sealed).plaintext == PLAINTEXT
 
 
 def test_two_keys_with_one_address_are_refused_by_it_and_found_by_fingerprint(gpg_homes: GpgHomes) -> None:
@@ -129,7 +141,7 @@ def test_a_revoked_namesake_counts(gpg_homes: GpgHomes) -> None:
         GnuPG(environ=home.env).certificate("vera@example.org")
 
 
-def test_all_usable_subkeys_receive_unless_the_approval_was_narrower(engine: GnuPG, gpg_homes: GpgHomes) -> None:
+def test_all_usable_subkeys_receive_unless_the_approval_was_narrower(engine: Engine, gpg_homes: GpgHomes) -> None:
     home = gpg_homes("Mia <mia@example.org>")
     quiet = ("--pinentry-mode", "loopback", "--passphrase-file", "/dev/null")
     home.run(*quiet, "--quick-add-key", home.fingerprint, "cv25519", "encr", "never")
@@ -144,14 +156,14 @@ def test_all_usable_subkeys_receive_unless_the_approval_was_narrower(engine: Gnu
         engine.encrypt(PLAINTEXT, to=[mia.narrowed([])])
 
 
-def test_rsa_certificates_are_read_as_such(engine: GnuPG, carol: GpgHome) -> None:
+def test_rsa_certificates_are_read_as_such(engine: Engine, carol: GpgHome) -> None:
     (certificate,) = engine.certificates(carol.export())
     (subkey,) = certificate.encryption_subkeys
     assert (subkey.algorithm, subkey.bits) == ("rsa", 3072)
     assert carol.decrypt(engine.encrypt(PLAINTEXT, to=[certificate])) == PLAINTEXT.reveal()
 
 
-def test_the_public_key_must_be_the_certificates_own(engine: GnuPG, good: Certificate, bob: GpgHome) -> None:
+def test_the_public_key_must_be_the_certificates_own(engine: Engine, good: Certificate, bob: GpgHome) -> None:
     for wrong in (bob.export(), b"", b"nothing", bob.export_secret()):
         with pytest.raises(RecipientError) as caught:
             engine.encrypt(PLAINTEXT, to=[replace(good, transferable=wrong)])
@@ -159,7 +171,7 @@ def test_the_public_key_must_be_the_certificates_own(engine: GnuPG, good: Certif
 
 
 def test_a_subkey_that_is_not_in_the_public_key_receives_nothing(
-    engine: GnuPG, good: Certificate, bob: GpgHome
+    engine: Engine, good: Certificate, bob: GpgHome
 ) -> None:
     bobs = engine.certificates(bob.export())[0]
     forged = replace(good, encryption_subkeys=bobs.encryption_subkeys)
@@ -167,12 +179,12 @@ def test_a_subkey_that_is_not_in_the_public_key_receives_nothing(
         engine.encrypt(PLAINTEXT, to=[forged])
 
 
-def test_a_stranger_in_the_transferable_bytes_receives_nothing(engine: GnuPG, good: Certificate, bob: GpgHome) -> None:
+def test_a_stranger_in_the_transferable_bytes_receives_nothing(engine: Engine, good: Certificate, bob: GpgHome) -> None:
     sealed = engine.encrypt(PLAINTEXT, to=[replace(good, transferable=bob.export() + good.transferable)])
     assert recipients_of(sealed) == (good.encryption_subkeys[0].key_id,)
 
 
-def test_a_user_id_cannot_speak_to_the_terminal(engine: GnuPG, gpg_homes: GpgHomes) -> None:
+def test_a_user_id_cannot_speak_to_the_terminal(engine: Engine, gpg_homes: GpgHomes) -> None:
     home = gpg_homes("Evil \x1b[2J\x1b]0;pwn\x07\nroot: \u202e <evil@example.org>", kind="sign-only")
     (evil,) = engine.certificates(home.export())
     assert "\x1b[2J" in evil.uids[0]
@@ -204,7 +216,7 @@ def test_planted_options_are_not_obeyed(gpg_homes: GpgHomes, bob: GpgHome, monke
 
 
 @pytest.mark.parametrize("wrong", ["secret", "armored", "message", "cut", "text"])
-def test_a_ring_that_is_none_is_a_format_error(engine: GnuPG, bob: GpgHome, wrong: str) -> None:
+def test_a_ring_that_is_none_is_a_format_error(engine: Engine, bob: GpgHome, wrong: str) -> None:
     ring = {
         "secret": bob.export_secret(),
         "armored": bob.run("--armor", "--export").stdout,
@@ -216,7 +228,7 @@ def test_a_ring_that_is_none_is_a_format_error(engine: GnuPG, bob: GpgHome, wron
         engine.certificates(ring)
 
 
-def test_a_key_whose_signatures_are_broken_is_left_out(engine: GnuPG, gpg_homes: GpgHomes, bob: GpgHome) -> None:
+def test_a_key_whose_signatures_are_broken_is_left_out(engine: Engine, gpg_homes: GpgHomes, bob: GpgHome) -> None:
     """A subkey or user id that its owner did not sign must not receive: gpg judges, in the private home."""
     home = gpg_homes("Wes <wes@example.org>")
     raw = home.export()

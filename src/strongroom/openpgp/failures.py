@@ -49,6 +49,11 @@ def not_opened(status: Status, *, passphrase_given: bool, identity: bool) -> Str
                 return found
         if status.of("NO_SECKEY"):
             return no_secret_key(status, identity=identity)
+    return not_intact()
+
+
+def not_intact() -> OpenPGPError:
+    """The message's own fault; never what it is."""
     return OpenPGPError(
         "the message is not one whole and intact encrypted message", hint="git log -- FILE shows its older versions"
     )

@@ -18,13 +18,12 @@ from strongroom.errors import (
     NoSecretKeyError,
     OpenPGPError,
     RecipientError,
-    SettingsError,
 )
 from strongroom.openpgp import colons, failures, packets, surroundings
 from strongroom.openpgp.addressing import file_name_option, label_of, public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
 from strongroom.openpgp.homes import Home, PrivateHome, UsersHome
-from strongroom.openpgp.naming import as_gpg_reads_it, check_uid
+from strongroom.openpgp.naming import as_gpg_reads_it, check_lifetime, check_uid
 from strongroom.openpgp.runner import TIME_LIMIT, Runner
 from strongroom.openpgp.status import Status
 from strongroom.primitives.secret import SecretBytes
@@ -191,10 +190,7 @@ class GnuPG:
     ) -> tuple[SecretBytes, Certificate]:
         """As Engine.generate: made in a private home, which is gone before this returns."""
         check_uid(uid)
-        if expires_s is not None and expires_s <= 0:
-            raise SettingsError(
-                f"a key that expires after {expires_s} seconds is of no use", hint="leave it out: never"
-            )
+        check_lifetime(expires_s)
         expires = "never" if expires_s is None else f"seconds={expires_s}"
         secret = passphrase or SecretBytes(b"")
         home = PrivateHome(self._environ)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from strongroom.errors import RecipientError, SettingsError
 
@@ -24,6 +25,22 @@ def as_gpg_reads_it(selector: str) -> str:
         return "0x" + digits[1].upper()
     mail = _MAIL.fullmatch(text)
     return f"<{mail[1]}>" if mail is not None else f"*{text}"
+
+
+def names(wanted: str, fingerprints: Sequence[str], uids: Sequence[str]) -> bool:
+    """Whether a selector that `as_gpg_reads_it` has read means a key with these fingerprints and user ids."""
+    if wanted.startswith("0x"):
+        return any(fingerprint.endswith(wanted[2:]) for fingerprint in fingerprints)
+    text = wanted[1:].lower()
+    if wanted.startswith("*"):
+        return any(text in uid.lower() for uid in uids)
+    return any(uid.lower().endswith(wanted.lower()) or uid.lower() == text[:-1] for uid in uids)
+
+
+def check_lifetime(expires_s: int | None) -> None:
+    """SettingsError for a key that would have expired when it is made; None is for ever."""
+    if expires_s is not None and expires_s <= 0:
+        raise SettingsError(f"a key that expires after {expires_s} seconds is of no use", hint="leave it out: never")
 
 
 def check_uid(uid: str) -> None:

@@ -80,6 +80,21 @@ def recipients_of(message: bytes) -> tuple[str, ...]:
     return tuple(recipients)
 
 
+def sealed_to(message: bytes, recipient: str) -> tuple[bytes, ...]:
+    """The message for one recipient alone, once for each session key that is addressed to this key id, or `HIDDEN`.
+
+    For a library that would try one secret key on everybody's session keys. The message is one that `recipients_of`
+    accepts.
+    """
+    found = list(_walk(message, "the message"))
+    data = message[found[-1].start :]
+    return tuple(
+        message[packet.start : packet.end] + data
+        for packet in found
+        if packet.tag == _PKESK and _key_id(message, packet) == recipient
+    )
+
+
 def certificates_in(ring: bytes) -> dict[str, bytes]:
     """The transferable public keys of binary keyring bytes, by fingerprint (upper-case hex), in the ring's order.
 
