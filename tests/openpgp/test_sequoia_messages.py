@@ -17,9 +17,7 @@ import pytest
 from tests.openpgp.against_gpg import engine_of
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.errors import (
-    OpenPGPError,
-)
+from strongroom.errors import NoSecretKeyError, OpenPGPError
 from strongroom.openpgp.engine import Engine
 from strongroom.openpgp.native import CEILING, attempt
 from strongroom.openpgp.packets import HIDDEN, recipients_of
@@ -113,9 +111,8 @@ def test_a_bomb_takes_no_more_memory_than_said(alice: GpgHome) -> None:
     program = textwrap.dedent(
         """
         import resource, sys
-        from strongroom.errors import NoSecretKeyError, OpenPGPError
-        from strongroom.openpgp.packets import HIDDEN, recipients_of
-from strongroom.openpgp.sequoia import Sequoia
+        from strongroom.errors import OpenPGPError
+        from strongroom.openpgp.sequoia import Sequoia
         from strongroom.primitives.secret import SecretBytes
         secret, bomb = (bytes.fromhex(line) for line in sys.stdin.read().split())
         engine = Sequoia(SecretBytes(secret))
