@@ -17,7 +17,9 @@ from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, Recipie
 from strongroom.openpgp.engine import Certificate
 
 
-def add_admin(site: Site, certificate: Certificate, *, label: str, commit: bool = True) -> Written:
+def add_admin(
+    site: Site, certificate: Certificate, *, label: str, commit: bool = True, dry_run: bool = False
+) -> Written:
     """List an admin under `label` (a mail address of the certificate, or its fingerprint) and add the key.
 
     The tracked keyring is rebuilt in a private home, never in the tracked directory. Files are not re-encrypted.
@@ -25,11 +27,16 @@ def add_admin(site: Site, certificate: Certificate, *, label: str, commit: bool 
     resulting keyring the label would not mean exactly it.
     """
     line = check_label(label)
-    with site.writing(commit=commit) as control, site.changing(control) as change:
-        names = _stage(site, change, certificate, line)
-        change.apply()
-        committed = commit and control.commit(names, f"NEW ADMIN: {label}")
-    return Written(changed=names, recipients=(certificate.fingerprint,), committed=committed)
+    with site.steady(commit=commit, dry_run=dry_run) as control:
+        added = _with_admin(site, certificate, line)
+        committed = False
+        if not dry_run:
+            with site.changing(control) as change:
+                for path, raw in added.contents.items():
+                    change.write(path, raw)
+                change.apply()
+                committed = commit and control.commit(added.names, f"NEW ADMIN: {label}")
+    return Written(changed=added.names, recipients=(certificate.fingerprint,), committed=committed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,18 +109,26 @@ def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:
     try:
         with site.writing(commit=commit) as control, site.changing(control) as change:
             first = site.registry.empty()
-            for path, raw in first.items():
+            added = _with_admin(site, admin, line)
+            for path, raw in (first | added.contents).items():
                 change.write(path, raw)
-            names = _stage(site, change, admin, line)
             change.apply()
             if commit:
-                control.commit((*first, *names), "INITIALIZE BLACKBOX")
+                control.commit((*first, *added.names), "INITIALIZE BLACKBOX")
     except BaseException:
         site.tree.remove_directory(site.place.data, leftovers=(LOCK,))
         raise
 
 
-def _stage(site: Site, change: Change, certificate: Certificate, line: bytes) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Addition:
+    """The files of the data directory with one more admin: what they will hold, and which are to be committed."""
+
+    contents: dict[str, bytes]
+    names: tuple[str, ...]
+
+
+def _with_admin(site: Site, certificate: Certificate, line: bytes) -> _Addition:
     label = os.fsdecode(line)
     listed = site.registry.admins()
     if line in listed and not _lacks_key(site, label):
@@ -123,12 +138,12 @@ def _stage(site: Site, change: Change, certificate: Certificate, line: bytes) ->
     rings = with_certificate(keyring.read(site.tree, site.place.data), certificate, environ=site.environ)
     ring = keyring.certificates(rings.rings, engine=site.engine)
     check_addition(site.listed(), ring, certificate, label=label, at=site.clock.now())
-    change.write(site.registry.file(layout.ADMINS), layout.format_admins(listed, line))
-    for name, raw in rings.rings.items():
-        change.write(site.registry.file(name), raw)
-    if not site.tree.exists(site.registry.file(layout.TRUST)):
-        change.write(site.registry.file(layout.TRUST), rings.trust)  # the original's `git add` names it
-    return tuple(site.registry.file(name) for name in (layout.ADMINS, *rings.rings, layout.TRUST))
+    file = site.registry.file
+    contents = {file(layout.ADMINS): layout.format_admins(listed, line)}
+    contents |= {file(name): raw for name, raw in rings.rings.items()}
+    if not site.tree.exists(file(layout.TRUST)):
+        contents[file(layout.TRUST)] = rings.trust  # the original's `git add` names it
+    return _Addition(contents, tuple(file(name) for name in (layout.ADMINS, *rings.rings, layout.TRUST)))
 
 
 def _lacks_key(site: Site, label: str) -> bool:

@@ -79,21 +79,23 @@ def register_all(
     return written(changed, to, committed=committed, files=tuple(plains), exposed=exposed, not_ignored=seen)
 
 
-def enlist(site: Site, name: str, *, commit: bool = True) -> Written:
+def enlist(site: Site, name: str, *, commit: bool = True, dry_run: bool = False) -> Written:
     """Put a file on the list whose `.gpg` is there already and whose plaintext is not; nothing is encrypted."""
     plain = site.registry.writable(name, protected=())
-    with site.writing(commit=commit) as control:
+    with site.steady(commit=commit, dry_run=dry_run) as control:
         if plain in site.files():
             raise ExistsError(f"{plain!r} is registered already")
         if not site.tree.exists(f"{plain}.gpg"):
             raise NotFoundError(f"there is no file {plain + '.gpg'!r} to register")
         if site.tree.exists(plain):
             raise ExistsError(f"there is a plaintext {plain!r}", hint="remove it first if the .gpg holds all of it")
+        changed = (f"{plain}.gpg", site.registry.file(layout.FILES), layout.IGNORE)
+        if dry_run:
+            return Written(changed=changed, committed=False, files=(plain,))
         with site.changing(control) as change:
             for path, raw in site.registry.with_files([plain]).items():
                 change.write(path, raw)
             change.apply()
-            changed = (f"{plain}.gpg", site.registry.file(layout.FILES), layout.IGNORE)
             committed = commit and control.commit(changed, f"registered in blackbox: {plain}")
     return Written(changed=changed, committed=committed, files=(plain,))
 

@@ -21,19 +21,23 @@ def write(
     approved: Collection[str] | None,
     protected: Collection[Path] = (),
     commit: bool = True,
+    dry_run: bool = False,
 ) -> Written:
     """A new version of a registered file, sealed to the approved admins. A plaintext in the work tree stays.
 
     Raises as `register`; NotFoundError if the file is not registered.
     """
-    with site.writing(commit=commit) as control:
+    with site.steady(commit=commit, dry_run=dry_run) as control:
         plain = site.registry.writable(site.registry.registered(name), protected=protected)
         to = site.recipients(approved)
+        site.check_sealable(plain, plaintext)
+        changed = (f"{plain}.gpg",)
+        if dry_run:
+            return written(changed, to, committed=False, files=(plain,))
         sealed = site.seal(plain, plaintext, to)
         with site.changing(control) as change:
             change.write(f"{plain}.gpg", sealed)
             change.apply()
-            changed = (f"{plain}.gpg",)
             committed = commit and control.commit(changed, f"{plain}.gpg updated")
     return written(changed, to, committed=committed, files=(plain,))
 

@@ -1,0 +1,78 @@
+"""Several environments in one repository, each with its own admins and files; and what a dry run leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from strongroom.blackbox import Repository
+from strongroom.blackbox.discovery import environments
+from strongroom.errors import ExistsError, NotFoundError, PathError
+from strongroom.openpgp.engine import Certificate, Engine
+from strongroom.primitives.secret import SecretBytes
+from tests.blackbox.teams import fill, nothing_changes, plain, status
+from tests.support.gpg import GpgHome
+
+Approved = tuple[str, ...]
+
+
+@pytest.fixture
+def ops(repo: Repository, bob_key: Certificate, as_alice: Engine) -> Repository:
+    """bob's environment, beside alice's."""
+    return Repository.create(repo.root, data=".blackbox-ops", admin=bob_key, label="bob@example.org", engine=as_alice)
+
+
+def test_each_environment_has_its_own_admins_and_files(
+    repo: Repository, ops: Repository, alice: GpgHome, bob: GpgHome, as_alice: Engine
+) -> None:
+    fill(repo, ["web.yml"], (alice.fingerprint,))
+    fill(ops, ["ops/db.yml"], (bob.fingerprint,))
+    assert environments(repo.root) == (".blackbox", ".blackbox-ops")
+    assert (repo.admins(), ops.admins()) == (("alice@example.org",), ("bob@example.org",))
+    assert (repo.files(), ops.files()) == (("web.yml",), ("ops/db.yml",))
+    assert bob.decrypt((repo.root / "ops/db.yml.gpg").read_bytes()) == b"content of ops/db.yml"
+    with pytest.raises(AssertionError):
+        alice.decrypt((repo.root / "ops/db.yml.gpg").read_bytes())
+    assert status(repo.root) == b""
+    found = Repository.discover(repo.root / "ops", data=".blackbox-ops", engine=as_alice)
+    assert found.files() == ops.files()
+    by_variable = Repository.discover(repo.root, environ={"BLACKBOXDATA": ".blackbox-ops"}, engine=as_alice)
+    assert by_variable.files() == ops.files()
+    assert Repository.discover(repo.root, engine=as_alice).files() == ("web.yml",)
+
+
+def test_an_environment_within_the_first_one_as_some_teams_have_it(repo: Repository) -> None:
+    (repo.data / "team").mkdir()
+    (repo.data / "team" / "blackbox-admins.txt").write_bytes(b"")
+    assert environments(repo.root) == (".blackbox", ".blackbox/team")
+
+
+def test_an_environment_is_not_made_twice_and_its_files_are_no_secrets(
+    ops: Repository, bob_key: Certificate, as_alice: Engine, bob: GpgHome
+) -> None:
+    with pytest.raises(ExistsError, match="blackbox-ops"):
+        Repository.create(ops.root, data=".blackbox-ops", admin=bob_key, label="bob@example.org", engine=as_alice)
+    with pytest.raises(NotFoundError):
+        Repository.discover(ops.root, data=".blackbox-none", engine=as_alice)
+    for name in (".blackbox-ops/blackbox-files.txt", ".blackbox/blackbox-admins.txt"):
+        with pytest.raises(PathError, match="belongs to BlackBox"):
+            ops.register(name, approved=(bob.fingerprint,))
+
+
+def test_dry_runs_of_everything_that_writes(
+    repo: Repository, alice: GpgHome, bob_key: Certificate, only_alice: Approved
+) -> None:
+    fill(repo, ["f"], only_alice)
+    plain(repo, "new")
+    Path(repo.root / "other.gpg").write_bytes(alice.encrypt(b"x", alice.fingerprint))
+    with nothing_changes(repo.root):
+        done = [
+            repo.register("new", approved=only_alice, dry_run=True),
+            repo.enlist("other", dry_run=True),
+            repo.write("f", SecretBytes(b"x"), approved=only_alice, dry_run=True),
+            repo.update_all(approved=only_alice, force=True, dry_run=True),
+            repo.add_admin(bob_key, label="bob@example.org", dry_run=True),
+            repo.deregister("f", dry_run=True),
+        ]
+    assert all(each.changed and not each.committed for each in done)
