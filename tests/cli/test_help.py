@@ -20,7 +20,8 @@ from tests.cli.tree import commands, verbs
 VERBS = [
     "init", "create", "ensure", "import", "list", "show", "rotate", "add", "promote", "suspend", "resume", "compromise",
     "pin", "encrypt", "decrypt", "reveal", "run", "doctor", "completion", "witness show", "witness accept",
-    "admin list", "admin add", "admin approve", "role create",
+    "admin list", "admin add", "admin approve", "role create", "publish",
+    "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
     "blackbox cat", "blackbox list-files", "blackbox list-admins",
 ]  # fmt: skip
 every_command = pytest.mark.parametrize(

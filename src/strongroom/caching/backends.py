@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from strongroom._clock import Clock
 from strongroom._encoding import b64encode
@@ -123,9 +123,7 @@ class RedisBackend:
         self._url = url
         self._timeout = timeout
         self._key = f"strongroom:{b64encode(store)}:{group}"
-        parts = urlsplit(url)
-        place = parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
-        self._location = f"{parts.scheme}://{place}"
+        self._location = _shown(url)
         self._pid = 0
         self._made: Redis | None = None
 
@@ -195,11 +193,15 @@ class RedisBackend:
 
 
 class Guarded:
-    """A backend behind a circuit breaker: after `FAILURES` in a row it is left alone for `PAUSE` seconds, then asked
-    once."""
+    """A backend behind a circuit breaker.
+
+    After `FAILURES` in a row it is left alone for `PAUSE` seconds, then asked once; each further failure doubles the
+    pause, up to `LONGEST` seconds. So of a thousand look-ups in a hundred seconds nine wait for a server that hangs.
+    """
 
     FAILURES: Final = 3
     PAUSE: Final = 5.0
+    LONGEST: Final = 20.0
 
     def __init__(self, backend: Backend, *, clock: Clock) -> None:
         self.backend = backend
@@ -237,7 +239,8 @@ class Guarded:
             answer = ask()
         except StoreError as error:
             self._failed += 1
-            self._until = self._clock.monotonic() + self.PAUSE
+            pause = self.PAUSE * 2 ** min(max(self._failed - self.FAILURES, 0), 8)
+            self._until = self._clock.monotonic() + min(pause, self.LONGEST)
             self._why = str(error)
             raise
         except (NotFoundError, FormatError):
@@ -287,12 +290,23 @@ def _redis(url: str, timeout: float) -> Redis:
             decode_responses=False,
         )
     except (ValueError, TypeError) as error:
+        raise _no_url(_shown(url), error) from None
+
+
+def _shown(url: str) -> str:
+    """A URL without user, password and query. SettingsError where it is none."""
+    try:
         parts = urlsplit(url)
-        raise SettingsError(
-            f"{urlunsplit((parts.scheme, parts.hostname or '', parts.path, '', ''))!r} is no URL of a Redis: "
-            f"{type(error).__name__}",
-            hint="write it like redis://HOST:6379/0",
-        ) from None
+        place = parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+    except ValueError as error:
+        raise _no_url(url.partition(":")[0], error) from None
+    return f"{parts.scheme}://{place}"
+
+
+def _no_url(shown: str, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"{shown!r} is no URL of a Redis: {type(error).__name__}", hint="write it like redis://HOST:6379/0"
+    )
 
 
 def _told(error: Exception) -> str:

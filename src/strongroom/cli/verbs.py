@@ -45,6 +45,8 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
     "People and machines": (
         Verb("admin", "List, add and approve those who can open the root.", "admin", "admin"),
         Verb("role", "Make role accounts, for machines.", "role", "role"),
+        Verb("worker", "Groups of processes that read what was granted to them.", "worker", "worker"),
+        Verb("publish", "Publish to worker groups what was granted to them.", "publish", "publish"),
         Verb("witness", "What this checkout remembers of the store.", "trust", "witness"),
         Verb("blackbox", "Read a BlackBox repository.", "blackbox", "blackbox"),
     ),

@@ -1,0 +1,105 @@
+"""The verbs `worker` and `publish`: from a new group to a program that opens what was published."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import program, within
+from tests.support.redis_server import RedisServer
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with a development store, a keyset `box` and a keyset `jwt`."""
+    base = Path(tempfile.mkdtemp(prefix="sr-", dir="/tmp"))
+    monkeypatch.chdir(base)
+    monkeypatch.setenv("STRONGROOM_STATE", str(base / "state"))
+    monkeypatch.setenv("STRONGROOM_DEVELOPMENT", "1")
+    for argv in (
+        ["init", "--development"],
+        ["create", "box", "--type", "fernet"],
+        ["create", "jwt", "--type", "ed25519"],
+    ):
+        assert within(*argv).status == 0
+    yield base
+    os.chdir("/")
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture
+def web(here: Path) -> Path:
+    made = within("worker", "create", "web", "--out", str(here / "web.identity"), "--bits", "2048", "--json")
+    assert made.status == 0, made.stderr
+    assert within("worker", "grant", "web", "box").status == 0
+    return here / "web.identity"
+
+
+def test_create_says_what_to_do_with_the_file(here: Path) -> None:
+    made = within("worker", "create", "web", "--bits", "2048")
+    assert (made.status, made.stdout) == (0, b"")
+    assert "wrote web.identity: whoever has it" in made.stderr
+    assert "keep it out of the repository" in made.stderr
+    assert "workers/web.json" in made.stderr
+    again = within("worker", "create", "web", "--json")
+    assert (again.status, again.error["error"]) == (1, "ExistsError")
+
+
+def test_grants_are_listed(here: Path, web: Path) -> None:
+    assert within("worker", "grant", "web", "jwt", "--public", "--json").json["grants"] == [
+        {"keyset": "box", "public": False},
+        {"keyset": "jwt", "public": True},
+    ]
+    (row,) = within("worker", "list", "--json").json
+    assert (row["group"], row["bits"], len(row["grants"])) == ("web", 2048, 2)
+    assert "jwt (public)" in within("worker", "list").text
+    assert within("worker", "revoke", "web", "box").status == 0
+    assert [each["keyset"] for each in within("worker", "list", "--json").json[0]["grants"]] == ["jwt"]
+    assert within("worker", "remove", "web").status == 0
+    assert within("worker", "list", "--json").json == []
+
+
+def test_a_program_without_the_store_opens_what_was_published(here: Path, web: Path, redis_server: RedisServer) -> None:
+    token = within("encrypt", "box", stdin=b"hello").stdout
+    first = within("publish", "--to", redis_server.url, "--json").json
+    again = within("publish", "--json", "--to", redis_server.url).json
+    assert (first[0]["keysets"], len(first[0]["written"]), again[0]["written"]) == (1, 1, [])
+    env = {
+        "STRONGROOM_STORE": f"{redis_server.url}?group=web",
+        "STRONGROOM_IDENTITY_FILE": str(web),
+        "STRONGROOM_DEVELOPMENT": "",
+    }
+    bare = here / "elsewhere"
+    bare.mkdir()
+    opened = program("decrypt", "box", cwd=bare, env=env, stdin=token)
+    assert (opened.status, opened.stdout) == (0, b"hello")
+    refused = program("reveal", "jwt", cwd=bare, env=env)
+    assert (refused.status, "was not granted" in refused.stderr) == (5, True)
+    assert program("create", "new", "--type", "fernet", cwd=bare, env=env).status == 5
+
+
+def test_a_worker_with_nothing_published_exits_69(here: Path, web: Path) -> None:
+    env = {"STRONGROOM_STORE": f"file:{here}/none?group=web", "STRONGROOM_IDENTITY_FILE": str(web)}
+    ended = program("list", cwd=here, env={**env, "STRONGROOM_TIMEOUT": "0s"})
+    assert ended.status == 69
+    assert "strongroom: hint: strongroom publish" in ended.stderr
+
+
+def test_publishing_without_a_place_is_a_mistake(web: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert within("publish").status == 2
+    monkeypatch.setenv("STRONGROOM_CACHE", "file:/nowhere/at/all")
+    ended = within("publish", "--json")
+    assert (ended.status, ended.error["error"]) == (1, "StoreError")
+
+
+def test_a_file_is_published_for_a_life(here: Path, web: Path) -> None:
+    (done,) = within("publish", "web", "--out", "web.publication", "--life", "15m", "--json").json
+    assert done["written"] == ["file:web.publication"]
+    assert (here / "web.publication").read_bytes().startswith(b'{"format":"strongroom/1 publication"')
+    assert "still serves" in within("publish", "web", "--out", "web.publication", "--life", "15m").stderr
+    assert within("publish", "web", "--out", "web.publication", "--life", "1s").status == 5

@@ -1,0 +1,95 @@
+"""A second reader of publications, from docs/reference/publication.md alone: the standard library and cryptography."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
+
+from strongroom.keystore import workers
+from strongroom.sealing.identities import WorkerIdentity
+from tests.workers.scenes import Site
+
+
+def b64(text: str) -> bytes:
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    assert base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == text
+    return raw
+
+
+def fields(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def spelled(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def read(raw: bytes, *, issuer: bytes, store: bytes, group: str, public: bytes, private: bytes) -> dict[str, Any]:
+    assert len(raw) <= 16 << 20
+    line, signature, body = raw.split(b"\n")
+    header = json.loads(line)
+    assert spelled(header) == line
+    assert list(header) == [
+        "format", "serial", "store", "group", "key", "issued", "expires", "wrapped", "ledger", "tokens",
+    ]  # fmt: skip
+    key = load_der_public_key(issuer)
+    assert isinstance(key, Ed25519PublicKey)
+    key.verify(b64(signature.decode()), fields(b"strongroom/1 publication", line))
+    assert (header["format"], b64(header["store"]), header["group"]) == ("strongroom/1 publication", store, group)
+    assert b64(header["key"]) == hashlib.sha256(public).digest()
+    opener = load_der_private_key(private, None)
+    assert isinstance(opener, RSAPrivateKey)
+    label = fields(b"strongroom/1 publication key", store, group.encode(), header["serial"].to_bytes(8, "big"))
+    unwrapped = opener.decrypt(b64(header["wrapped"]), OAEP(MGF1(SHA256()), SHA256(), label))
+    fernet = Fernet(base64.urlsafe_b64encode(unwrapped))
+    found, at = {}, 0
+    for offset, length, digest in header["tokens"]:
+        token = body[offset : offset + length]
+        assert (offset, b64(digest)) == (at, hashlib.sha256(token).digest())
+        at += length
+        plain = fernet.decrypt(token)
+        document = json.loads(plain)
+        assert spelled(document) == plain
+        assert [document[each] for each in ("store", "group", "serial")] == [header["store"], group, header["serial"]]
+        found[document["name"]] = document
+    assert at == len(body)
+    return found
+
+
+def test_the_page_is_enough_to_read_a_publication(site: Site, web: WorkerIdentity) -> None:
+    site.keystore.create("sig", "ed25519", rotate_every="90d", labels={"owner": "registrar"})
+    site.keystore.rotate("box")
+    site.keystore.compromise("box", 1, reason="said in a chat")
+    workers.grant(site.keystore, "web", ["sig"], public=True)
+    found = read(
+        site.issue("web").raw,
+        issuer=web.issuer,
+        store=web.store,
+        group="web",
+        public=web.public,
+        private=web.private.reveal(),
+    )
+    assert set(found) == {"box", "sig"}
+    box, sig = found["box"], found["sig"]
+    opened = site.keystore.sealed.load("box")
+    assert [b64(each["material"]) for each in box["versions"]] == [opened.material(n).reveal() for n in (1, 2)]
+    assert [each["state"] for each in box["versions"]] == ["compromised", "pre-activation"]
+    assert list(box) == [
+        "store", "group", "serial", "name", "type", "purpose", "revision", "policy", "public", "versions",
+    ]  # fmt: skip
+    assert list(box["versions"][0]) == [
+        "number", "key_id", "state", "created", "promote_at", "changed", "prefix", "public", "material",
+    ]  # fmt: skip
+    assert (sig["public"], sig["versions"][0]["material"]) == (True, None)
+    assert b64(sig["versions"][0]["public"]) == site.keystore.sealed.load("sig").keyset.versions[0].public
+    assert (sig["policy"]["rotate_every"], "labels" in sig) == ("90d", False)
+    assert "said in a chat" not in json.dumps(found)
