@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from strongroom.errors import FormatError, NotFoundError, PolicyError, SettingsE
 from strongroom.keystore.words import parse_purpose, parse_type
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeysetName, parse_name
+from strongroom.model.policy import Policy, check_labels
 from strongroom.model.types import KeyType, Purpose, resolve_purpose
 
 FILE_NAME = "strongroom.toml"
@@ -42,15 +45,17 @@ def default_path(base: Path | None) -> Path:
 def read(path: Path) -> tuple[Declared, ...]:
     """The keysets that the file names, in its order. Raises NotFoundError, FormatError, SettingsError."""
     try:
-        raw = path.read_bytes()
+        raw = _read(path)
     except FileNotFoundError:
         raise NotFoundError(
             f"there is no {str(path)!r}", hint="strongroom create NAME --type TYPE makes a keyset without it"
         ) from None
-    except OSError as error:
-        raise FormatError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    if raw is None:
+        raise FormatError(f"{str(path)!r} is not a regular file")
     if len(raw) > MAX_FILE:
-        raise FormatError(f"{str(path)!r} has {len(raw)} bytes; the limit is {MAX_FILE}")
+        raise FormatError(f"{str(path)!r} has more than {MAX_FILE} bytes")
     try:
         tables = tomllib.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
@@ -62,6 +67,13 @@ def read(path: Path) -> tuple[Declared, ...]:
             f"{str(path)!r} may hold [keysets.NAME] tables only, not {unknown or 'keysets of another kind'}"
         )
     return tuple(_declared(name, table) for name, table in keysets.items())
+
+
+def _read(path: Path) -> bytes | None:
+    """At most one byte more than is allowed; None for a pipe or device, which might never end."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(MAX_FILE + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
 
 
 def _declared(name: str, table: object) -> Declared:
@@ -79,9 +91,13 @@ def _declared(name: str, table: object) -> Declared:
     labels = table.get("labels", {})
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise FormatError(f"{where} labels must be a table of texts")
-    for field in ("rotate_every", "propagation"):
-        if table.get(field) is not None:
-            parse_duration(table[field])
+    periods = {
+        field: None if table.get(field) is None else parse_duration(table[field])
+        for field in ("rotate_every", "propagation")
+    }
+    # whatever creating would refuse is refused here, before the first one is created
+    Policy(rotate_every=periods["rotate_every"], propagation=periods["propagation"])
+    check_labels(labels)
     kind = parse_type(table["type"])
     return Declared(
         name=parse_name(name),
