@@ -1,0 +1,93 @@
+"""`strongroom run`: the program gets what was named, in its environment, and nothing that opens the store."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from tests.keystore.scenes import Scene
+
+from strongroom.errors import FormatError, NotFoundError, SettingsError
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.opening import open_memory
+from strongroom.keystore.running import OPENERS, environment_for
+
+
+@pytest.fixture
+def ks() -> KeyStore:
+    keystore = open_memory()
+    keystore.import_key("database-url", b"postgres://u:p@host/db", "secret")
+    keystore.create("box", "fernet")
+    keystore.create("sign", "ed25519")
+    keystore.import_key("binary", b"\xff\x00\xfe", "secret")
+    keystore.import_key("zero", b"a\0b", "secret")
+    return keystore
+
+
+def test_only_what_is_named_is_added_and_what_opens_the_store_is_taken_out(ks: KeyStore) -> None:
+    before = {"PATH": "/bin", "DATABASE_URL": "the old one", **dict.fromkeys(OPENERS, "secret")}
+    made = environment_for(ks, {"DATABASE_URL": "database-url"}, before)
+    assert dict(made) == {"PATH": "/bin", "DATABASE_URL": "postgres://u:p@host/db"}
+    assert before["STRONGROOM_PASSPHRASE"] == "secret"
+
+
+def test_keys_are_written_as_their_libraries_read_them(ks: KeyStore) -> None:
+    made = environment_for(ks, {"FERNET_KEY": "box", "SIGNING": "sign"}, {})
+    from cryptography.fernet import Fernet
+
+    assert Fernet(made["FERNET_KEY"]).decrypt(ks.fernet("box").encrypt(b"data")) == b"data"
+    assert len(base64.urlsafe_b64decode(made["FERNET_KEY"])) == 32
+    load_pem_private_key(made["SIGNING"].encode(), None)
+
+
+def test_what_cannot_be_a_variable_is_refused(ks: KeyStore) -> None:
+    for bad in ("", "1A", "A-B", "A=B", "A B", "é", "A\0", *OPENERS):
+        with pytest.raises(SettingsError):
+            environment_for(ks, {bad: "database-url"}, {})
+    for name in ("binary", "zero"):
+        with pytest.raises(FormatError):
+            environment_for(ks, {"A": name}, {})
+    with pytest.raises(NotFoundError):
+        environment_for(ks, {"A": "missing"}, {})
+
+
+RUN = """
+import sys
+from strongroom.errors import StrongroomError
+from strongroom.keystore.opening import open_store
+from strongroom.keystore.running import environment_for, execute
+try:
+    with open_store(sys.argv[1]) as keystore:
+        environment = environment_for(keystore, {"PASSWORD": "password"})
+    execute(sys.argv[2:], environment)
+except StrongroomError as error:
+    print(type(error).__name__)
+"""
+
+
+def run(scene: Scene, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN, str(scene.directory), *command],
+        env={**scene.environ, "PYTHONPATH": os.pathsep.join(sys.path), "STRONGROOM_PASSPHRASE": "x" * 20},
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_the_program_takes_the_place_of_ours(scene: Scene) -> None:
+    scene.more["STRONGROOM_DEVELOPMENT"] = "1"
+    scene.found(development=True)
+    with scene.open() as keystore:
+        keystore.import_key("password", b"hunter2 and more", "secret")
+    program = "import json, os, signal, sys; print(json.dumps([os.getpid(), dict(os.environ)])); sys.exit(7)"
+    done = run(scene, sys.executable, "-c", program)
+    assert done.returncode == 7
+    _, environ = json.loads(done.stdout)
+    assert environ["PASSWORD"] == "hunter2 and more"
+    assert not set(environ) & set(OPENERS)
+    assert run(scene, "/nonexistent/program").stdout == "NotFoundError\n"
+    assert run(scene, str(scene.directory)).stdout == "SettingsError\n"
