@@ -58,6 +58,8 @@ def test_an_environment_is_not_made_twice_and_its_files_are_no_secrets(
     for name in (".blackbox-ops/blackbox-files.txt", ".blackbox/blackbox-admins.txt"):
         with pytest.raises(PathError, match="belongs to BlackBox"):
             ops.register(name, approved=(bob.fingerprint,))
+        with pytest.raises(PathError, match="belongs to BlackBox"):
+            Repository.discover(ops.root, engine=as_alice).register(name, approved=(bob.fingerprint,))
 
 
 def test_dry_runs_of_everything_that_writes(

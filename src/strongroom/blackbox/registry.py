@@ -56,10 +56,7 @@ class Registry:
         plain = layout.parse_name(name)
         if plain.endswith(".gpg"):
             raise PathError(f"{plain!r} ends in '.gpg', which is the name of a ciphertext")
-        if (
-            any(_is_below(plain, data) for data in (self._data, *layout.DATA_DIRECTORIES))
-            or plain.rpartition("/")[2].lower() in _GIT_FILES
-        ):
+        if self._is_data(plain) or plain.rpartition("/")[2].lower() in _GIT_FILES:
             raise PathError(f"{plain!r} belongs to BlackBox or git, and cannot be a secret")
         if self.is_protected(plain, protected):
             raise PathError(f"{plain!r} is protected: only its owner writes it")
@@ -93,6 +90,12 @@ class Registry:
             self.file(layout.ATTRIBUTES): layout.with_lines(b"", *layout.ATTRIBUTE_LINES),
             layout.IGNORE: layout.with_lines(self._ignored(), *layout.data_ignore_lines(self._data)),
         }
+
+    def _is_data(self, plain: str) -> bool:
+        """Whether a name is in a data directory, of this environment or of another one."""
+        top = plain.partition("/")[0].lower()
+        own = (self._data, *layout.DATA_DIRECTORIES)
+        return top.startswith(f"{layout.DATA_DIRECTORIES[0]}-") or any(_is_below(plain, data) for data in own)
 
     def _guards(self, path: Path, name: str) -> bool:
         """Whether a protected path is the file `name`, or a directory that it is in."""
