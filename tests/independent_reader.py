@@ -1,4 +1,4 @@
-"""A second reader of stores, written from docs/format.md alone. It imports nothing of Strongroom's, and never should.
+"""A second reader of stores, which follows docs/format.md. It imports nothing of Strongroom's, and never should.
 
 `Store.open(Path(".strongroom"), "passphrase", b"...")`, or "rsa" and a PEM file, "hpke" and the raw private key, "line"
 and a root line, e.g. out of `gpg -d root.1.gpg`. Then `.material(name)` by version number, `.primary(name, now)`.

@@ -79,7 +79,7 @@ def test_the_help_of_a_verb_imports_nothing_heavy(path: str, place: Path) -> Non
 @pytest.mark.parametrize("argv", [["blackbox", "cat", "x"], ["blackbox", "list-files"]])
 def test_blackbox_imports_no_keystore(argv: list[str], place: Path) -> None:
     modules = imported(RUN.format(argv=argv), place)
-    assert "strongroom.blackbox.repository" in modules
+    assert "strongroom.blackbox.reading" in modules
     assert heavy(modules) == set()
 
 

@@ -12,8 +12,9 @@ from strongroom.blackbox import placing
 from strongroom.blackbox.admins import Recipients
 from strongroom.blackbox.deployed import Deployed
 from strongroom.blackbox.placing import Access, Scratch
+from strongroom.blackbox.reading import MAX_PLAINTEXT, about
 from strongroom.blackbox.results import Written, written
-from strongroom.blackbox.site import MAX_PLAINTEXT, Site, about
+from strongroom.blackbox.site import Site
 from strongroom.blackbox.workers import Progress, each
 from strongroom.errors import BlackBoxError, CannotOpenError, StrongroomError
 from strongroom.primitives.secret import SecretBytes

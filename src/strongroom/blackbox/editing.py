@@ -9,8 +9,9 @@ from pathlib import Path
 from strongroom.blackbox import editor, placing
 from strongroom.blackbox.admins import Recipients
 from strongroom.blackbox.private import PrivateDirectory
+from strongroom.blackbox.reading import MAX_PLAINTEXT, about
 from strongroom.blackbox.results import Written, written
-from strongroom.blackbox.site import MAX_PLAINTEXT, Site, about
+from strongroom.blackbox.site import Site
 from strongroom.blackbox.state import directory as state_directory
 from strongroom.blackbox.state import write as write_state
 from strongroom.errors import BlackBoxError, ConflictError, StrongroomError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from strongroom.blackbox import past, placing
 from strongroom.blackbox.git import Git
-from strongroom.blackbox.site import MAX_CIPHERTEXT, MAX_PLAINTEXT, Site, about
+from strongroom.blackbox.reading import MAX_CIPHERTEXT, MAX_PLAINTEXT, about
+from strongroom.blackbox.site import Site
 from strongroom.errors import FormatError, NotFoundError, PathError, UnsupportedError
 from strongroom.openpgp.engine import Certificate
 from strongroom.openpgp.packets import recipients_of

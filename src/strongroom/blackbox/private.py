@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from strongroom.blackbox.placing import overwrite_quietly
-from strongroom.blackbox.site import MAX_PLAINTEXT
+from strongroom.blackbox.reading import MAX_PLAINTEXT
 from strongroom.blackbox.staging import write_new
 from strongroom.errors import BlackBoxError, FormatError, StoreError
 from strongroom.openpgp.homes import PrivateHome

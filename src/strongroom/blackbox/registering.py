@@ -10,9 +10,10 @@ from pathlib import Path
 from strongroom.blackbox import layout
 from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import Stamp
+from strongroom.blackbox.reading import MAX_PLAINTEXT
 from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.results import Written, written
-from strongroom.blackbox.site import MAX_PLAINTEXT, Site
+from strongroom.blackbox.site import Site
 from strongroom.blackbox.workers import Progress, each
 from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, SettingsError
 from strongroom.primitives.secret import SecretBytes

@@ -38,26 +38,6 @@ class Repository(Site):
     """
 
     @classmethod
-    def discover(
-        cls,
-        start: Path | None = None,
-        *,
-        data: str | None = None,
-        engine: Engine | None = None,
-        environ: Mapping[str, str] | None = None,
-        clock: Clock = SYSTEM_CLOCK,
-    ) -> Self:
-        """The repository that `start` (the working directory) is in; see `discovery.find`. NotFoundError.
-
-        `data` chooses one of its environments, as BLACKBOXDATA does.
-        """
-        known = dict(os.environ if environ is None else environ)
-        if data is not None:
-            known["BLACKBOXDATA"] = data
-        place = discovery.find(start or discovery.current_directory(), environ=known)
-        return cls(place, engine=engine, environ=environ, clock=clock)
-
-    @classmethod
     def create(
         cls,
         base: Path,

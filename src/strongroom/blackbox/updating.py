@@ -6,8 +6,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from strongroom.blackbox.admins import Recipients
+from strongroom.blackbox.reading import about
 from strongroom.blackbox.results import Written, written
-from strongroom.blackbox.site import Site, about
+from strongroom.blackbox.site import Site
 from strongroom.blackbox.workers import Progress, each
 from strongroom.openpgp.packets import recipients_of
 from strongroom.primitives.secret import SecretBytes

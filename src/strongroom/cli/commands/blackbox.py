@@ -14,7 +14,7 @@ from strongroom.cli.groups import LazyGroup, VerbCommand
 from strongroom.cli.verbs import BLACKBOX_VERBS
 
 if TYPE_CHECKING:
-    from strongroom.blackbox.repository import Repository
+    from strongroom.blackbox.reading import Reader
 
 
 @click.group(
@@ -62,17 +62,17 @@ def list_admins(session: Session) -> None:
     _list(session, _repository(session).admins())
 
 
-def _repository(session: Session) -> Repository:
-    from strongroom.blackbox.repository import Repository
+def _repository(session: Session) -> Reader:
+    from strongroom.blackbox.reading import Reader
 
     if session.identity is None and not _environment_has_identity():
-        return Repository.discover()
+        return Reader.discover()
     from strongroom.keystore.credentials import Engines, credentials  # only a machine with an identity pays for it
 
     engines = Engines()
     click.get_current_context().call_on_close(engines.close)
     _, find = credentials(session.given(), engines)
-    return Repository.discover(engine=find())
+    return Reader.discover(engine=find())
 
 
 def _environment_has_identity() -> bool:
