@@ -64,9 +64,11 @@ class Change:
             if stamp_of(found) != stamp or found.st_nlink != 1:
                 raise ConflictError(f"{name!r} was changed while it was being encrypted", hint="try again")
             self._removed.append((name, plaintext, mode))
+            above = name.rpartition("/")[0]
+            if above not in self._directories:
+                self._directories[above] = os.dup(directory)
             overwrite(base, directory=directory)
             os.unlink(base, dir_fd=directory)
-            os.fsync(directory)
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +79,8 @@ class Change:
         try:
             if kind is not None or not self._applied:
                 self._take_back()
+            else:
+                self._sync()  # the names of the plaintexts are gone for good, too
         finally:
             for staged in self._staged:
                 staged.close()
