@@ -30,7 +30,7 @@ CURVE = ec.generate_private_key(ec.SECP384R1())
 
 def pem(key: object, *, passphrase: bytes | None = None, style: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
     locked = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
-    return key.private_bytes(Encoding.PEM, style, locked)  # type: ignore[attr-defined]
+    return key.private_bytes(Encoding.PEM, style, locked)  # type: ignore[attr-defined]  # any of the key classes
 
 
 FILES = {

@@ -192,8 +192,8 @@ class DirectoryStore:
     def stamp(self, name: KeysetName) -> object:
         """Times, size and inode of the file: a rename changes the inode, and a checkout the times."""
         try:
-            # asked every second for every keyset in use: a Path would double the price
-            return _STAMP(os.stat(f"{self._keysets}/{name}{ENDING}", follow_symlinks=False))  # noqa: PTH116
+            # asked every second for every keyset in use
+            return _STAMP(os.stat(f"{self._keysets}/{name}{ENDING}", follow_symlinks=False))  # noqa: PTH116  a Path costs as much again
         except OSError as error:
             raise trouble(error, f"keyset {name!r}", "read") from None
 

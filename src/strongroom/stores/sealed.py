@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from strongroom._encoding import b64encode
 from strongroom.errors import (
     ClosedError,
     ConflictError,
     ExposedRootError,
-    IntegrityError,
     NotFoundError,
     StateError,
     StrongroomError,
 )
-from strongroom.model.codec import decode, encode_body, join
+from strongroom.model.codec import encode_body, join
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, KeysetName, Revision, RootId, parse_name
 from strongroom.model.record import Record
 from strongroom.model.types import KeyType, Purpose
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.header import Header, lineage
+from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.recipients import Audience, audience_of_file
 from strongroom.sealing.root import Root
 from strongroom.stores.acceptance import Acceptance, Witnessed
-from strongroom.stores.base import Oddity, Opened, Source, Store
+from strongroom.stores.base import Oddity, Source, Store
 from strongroom.stores.pins import Pin
+from strongroom.stores.roots import Roots
+from strongroom.stores.sealed_keyset import SealedKeyset
 from strongroom.stores.seen import NoWitness, Verdict, Witness
 from strongroom.stores.under import under_witness
 from strongroom.stores.watch import Watch, stale
@@ -40,33 +39,6 @@ log = logging.getLogger("strongroom")
 
 _parsed = lru_cache(maxsize=16_384)(parse_name)
 _ATTEMPTS = 3
-
-
-class SealedKeyset:
-    """A keyset out of a sealed store. Its material is unwrapped at each call and kept nowhere here."""
-
-    __slots__ = ("_root", "_store", "hindrance", "keyset")
-
-    verified = True
-
-    def __init__(self, store: SealedStore, keyset: Keyset, root: RootId, hindrance: StrongroomError | None) -> None:
-        self._store = store
-        self._root = root
-        self.keyset = keyset
-        self.hindrance = hindrance
-
-    def __repr__(self) -> str:
-        return f"<sealed {self.keyset!r}>"
-
-    def material(self, number: int) -> SecretBytes:
-        """The material of a version. NotFoundError; StateError for a destroyed one; IntegrityError; ClosedError."""
-        keyset = self.keyset
-        version = keyset.version(number)
-        if version.sealed is None:
-            raise StateError(f"version {number} of {keyset.name!r} is destroyed", hint=f"strongroom show {keyset.name}")
-        return self._store.root_of(self._root).open(
-            version.sealed, name=keyset.name, key_id=version.key_id, type=keyset.type, purpose=keyset.purpose
-        )
 
 
 class SealedStore:
@@ -89,18 +61,12 @@ class SealedStore:
         witness: Witness | None = None,
         audience: Audience | None = None,
     ) -> None:
-        if root.ref != header.ref:
-            raise IntegrityError(f"root {root.number} is not the newest one of the header, root {header.root}")
+        self._roots: Roots | None = Roots(root, header)
         self.header = header
         self.witness: Witness = NoWitness("none was given") if witness is None else witness
         self._watch = Watch(self.witness)
         self._store = store
-        self._root: Root | None = root
         self._audience = Audience() if audience is None else audience
-        self._older: Mapping[RootId, Root] = (
-            {older.id: older for older in lineage(header, root)} if header.pending else {}
-        )
-        self._pending = {each.name: each.mac for each in header.pending}
         self._exposed = self._exposure(())
         self._behind = self._watch.behind(root)
 
@@ -117,10 +83,7 @@ class SealedStore:
     @property
     def root(self) -> Root:
         """The root, for sealing it to somebody. ClosedError after close."""
-        root = self._root
-        if root is None:
-            raise _closed()
-        return root
+        return self._open_roots().newest
 
     @property
     def pin(self) -> Pin:
@@ -136,16 +99,9 @@ class SealedStore:
         """The file to `git add` for a keyset; None where there are no files."""
         return self._store.path_of(_parsed(name, reserved=True))
 
-    def root_of(self, root: RootId) -> Root:
-        """The root of that id: the newest, or the one before while records are still under it."""
-        if root == self.root.id:
-            return self.root
-        return self._older[root]
-
     def close(self) -> None:
         """Forget the root; every later question raises ClosedError. Closing twice is harmless."""
-        self._root = None
-        self._older = {}
+        self._roots = None
         self._store.close()
         self.witness.close()
 
@@ -153,7 +109,7 @@ class SealedStore:
 
     def names(self) -> tuple[KeysetName, ...]:
         """The names of all keysets, sorted; nothing is opened for it."""
-        self._check_open()
+        self._open_roots()
         return self._store.names()
 
     def oddities(self) -> tuple[Oddity, ...]:
@@ -255,7 +211,7 @@ class SealedStore:
         `exposed_by` are full fingerprints of encryption subkeys that are about to be approved: an exposure to nobody
         else is no obstacle to approving them.
         """
-        self._check_open()
+        self._open_roots()
         trouble = self._exposure(exposed_by) or self._behind
         if trouble is not None:
             raise trouble
@@ -285,46 +241,29 @@ class SealedStore:
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _check_open(self) -> None:
-        if self._root is None:
-            raise _closed()
+    def _open_roots(self) -> Roots:
+        roots = self._roots
+        if roots is None:
+            raise ClosedError("the store is closed", hint="open it again with strongroom.open()")
+        return roots
+
+    def _root_of(self, root: RootId) -> Root:
+        return self._open_roots().of(root)
 
     def _read(self, name: KeysetName) -> Record:
-        self._check_open()
+        roots = self._open_roots()
         try:
             raw = self._store.read(name)
         except NotFoundError as missing:
             raise self._watch.missing(name, missing) from None
-        return self._verified(raw, name)
+        return roots.verified(raw, name)
 
     def _read_all(self) -> list[Record]:
-        self._check_open()
+        verified = self._open_roots().verified
         names = self._store.names()
         found = zip(names, self._store.read_many(names), strict=True)
         # one that went between the listing and the reading was deleted, and is left out
-        return [self._verified(raw, name) for name, raw in found if raw is not None]
-
-    def _verified(self, raw: bytes, name: KeysetName) -> Record:
-        record = decode(raw, name=name)
-        root = self.root
-        if record.root != root.id:
-            root = self._older_root(record)
-        try:
-            root.check_record(record.body, record.mac)
-        except IntegrityError as trouble:
-            raise IntegrityError(f"keyset {name!r}: {trouble}", hint=trouble.hint) from None
-        return record
-
-    def _older_root(self, record: Record) -> Root:
-        """The root before the newest, for a record that the header lists with this very MAC (DESIGN section 8)."""
-        name = record.keyset.name
-        root = self._older.get(record.root)
-        if root is None or not hmac.compare_digest(self._pending.get(name, b""), record.mac):
-            raise IntegrityError(
-                f"keyset {name!r} is under root {b64encode(record.root)}; the store's is {b64encode(self.root.id)}",
-                hint="if the root was rotated meanwhile, open the store again; else see 'git log'",
-            )
-        return root
+        return [verified(raw, name) for name, raw in found if raw is not None]
 
     def _opened(self, record: Record, verdict: Verdict, damage: StrongroomError | None) -> SealedKeyset:
         keyset = record.keyset
@@ -333,7 +272,7 @@ class SealedStore:
         hindrance = self._exposed or self._behind or damage
         if hindrance is None and verdict.differences:
             hindrance = stale(keyset.name, verdict.differences)
-        return SealedKeyset(self, keyset, record.root, hindrance)
+        return SealedKeyset(keyset, record.root, hindrance, self._root_of)
 
     def _exposure(self, approving: Collection[str]) -> ExposedRootError | None:
         audience = self._audience
@@ -365,13 +304,5 @@ class SealedStore:
             log.warning("keyset=%s revision=%d event=witness-not-told", keyset.name, keyset.revision)
 
 
-def _closed() -> ClosedError:
-    return ClosedError("the store is closed", hint="open it again with strongroom.open()")
-
-
 def _conforms(store: SealedStore) -> Source:
     return store
-
-
-def _opened_conforms(opened: SealedKeyset) -> Opened:
-    return opened
