@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.program import program, within
+from tests.cli.program import STRONGROOM, program, within
 from tests.support.redis_server import RedisServer
 
 
@@ -103,3 +106,30 @@ def test_a_file_is_published_for_a_life(here: Path, web: Path) -> None:
     assert (here / "web.publication").read_bytes().startswith(b'{"format":"strongroom/1 publication"')
     assert "still serves" in within("publish", "web", "--out", "web.publication", "--life", "15m").stderr
     assert within("publish", "web", "--out", "web.publication", "--life", "1s").status == 5
+
+
+def test_watching_publishes_each_change_and_puts_back_what_was_lost(
+    here: Path, web: Path, redis_server: RedisServer
+) -> None:
+    with subprocess.Popen(
+        [STRONGROOM, "publish", "--watch", "--to", redis_server.url], stderr=subprocess.PIPE, text=True
+    ) as watching:
+        try:
+            assert watching.stderr is not None
+            assert "published web" in watching.stderr.readline()
+            changed = time.monotonic()
+            assert within("rotate", "box", "--now").status == 0
+            assert "published web" in watching.stderr.readline()
+            assert time.monotonic() < changed + 5
+            redis_server.command("FLUSHALL")
+            assert "published web" in watching.stderr.readline()
+            assert redis_server.command("DBSIZE") == b":1\r\n"
+        finally:
+            watching.send_signal(signal.SIGINT)
+            status = watching.wait(10)
+    assert status == 130
+
+
+def test_watching_goes_with_urls_alone(web: Path) -> None:
+    assert within("publish", "--watch", "--out", "p").status == 2
+    assert within("publish", "--watch").status == 2

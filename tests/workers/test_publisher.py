@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from strongroom.caching.publication import MAX_KEYSETS, MAX_PUBLICATION, compose, joined, parse
 from strongroom.caching.publisher import LIFE, WATCH_LIFE
-from strongroom.errors import ExposedRootError, FormatError, NotFoundError, NotGrantedError, PolicyError, StaleError
-from strongroom.keystore import workers
+from strongroom.errors import (
+    ClosedError,
+    ExposedRootError,
+    FormatError,
+    NotFoundError,
+    NotGrantedError,
+    PolicyError,
+    StaleError,
+)
+from strongroom.keystore import publishing, workers
 from strongroom.keystore.facade import KeyStore
 from strongroom.sealing.identities import WorkerIdentity
 from tests.workers.scenes import HandClock, Shelf, Site, source
@@ -143,3 +153,26 @@ def test_the_public_halves_alone_verify_and_do_not_sign(site: Site, web: WorkerI
         for raw in (lambda: keystore.signer("sig"), lambda: keystore.private_key("sig")):
             with pytest.raises(NotGrantedError, match="only the public halves"):
                 raw()
+
+
+def test_a_watch_goes_on_after_a_trouble(site: Site, web: WorkerIdentity, place: Path) -> None:
+    path = site.keystore.path_of("box")
+    assert path is not None
+    record = path.read_bytes()
+    rounds = publishing.watch(site.keystore, to=[f"file:{place}/p"])
+    first = next(rounds)
+    assert isinstance(first, tuple)
+    assert first[0].expires == site.clock.now() + WATCH_LIFE * 1000
+    path.unlink()
+    assert isinstance(next(rounds), NotFoundError)
+    path.write_bytes(record)
+    (place / "p").unlink()
+    again = next(rounds)
+    assert isinstance(again, tuple)
+    assert again[0].written == (f"file:{place}/p",)
+    idle = next(rounds)
+    assert isinstance(idle, tuple)
+    assert idle[0].written == ()
+    site.keystore.close()
+    with pytest.raises(ClosedError):
+        next(rounds)

@@ -199,13 +199,16 @@ def _granted(wire: _Document, publication: Publication) -> Granted:
 
 def _version(wire: _Version, store: StoreId, name: str) -> Version:
     key_id = parse_key_id(wire.key_id)
+    # most versions were promoted as they were created, and never changed: the same text is the same time
+    created = parse_time(wire.created)
+    promote_at, changed = wire.promote_at, wire.changed
     return Version(
         number=wire.number,
         key_id=key_id,
         state=wire.state,
-        created=parse_time(wire.created),
-        promote_at=None if wire.promote_at is None else parse_time(wire.promote_at),
-        changed=parse_time(wire.changed),
+        created=created,
+        promote_at=created if promote_at == wire.created else None if promote_at is None else parse_time(promote_at),
+        changed=created if changed == wire.created else parse_time(changed),
         reason=None,
         prefix=wire.prefix,
         public=None if wire.public is None else b64decode(wire.public),

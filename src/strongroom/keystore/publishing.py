@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom._encoding import Timestamp
 from strongroom.caching.backends import Backend, FileBackend, backend_of, split_group
-from strongroom.caching.publisher import FILE_LIFE, LIFE, Issue, Publisher
-from strongroom.errors import FormatError, NotFoundError, SettingsError, StoreError
+from strongroom.caching.publisher import FILE_LIFE, LIFE, WATCH_LIFE, Issue, Publisher
+from strongroom.errors import ClosedError, FormatError, NotFoundError, SettingsError, StoreError, StrongroomError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.stores.workers_codec import Group
@@ -79,6 +79,23 @@ def publish(
     if problems:
         raise StoreError(f"not everything was published: {'; '.join(problems)}", hint="strongroom publish")
     return tuple(done)
+
+
+def watch(
+    keystore: KeyStore, groups: Sequence[str] = (), *, to: Sequence[str], life: int = WATCH_LIFE
+) -> Iterator[tuple[Published, ...] | StrongroomError]:
+    """Publish, and again each time that the next result is asked for: what was done, or what kept it from being done.
+
+    Everything is looked at anew: the grants, the records, and what lies at the URLs, so that what was lost there comes
+    back. Only ClosedError ends it, and SettingsError, which no waiting mends.
+    """
+    while True:
+        try:
+            yield publish(keystore, groups, to=to, life=life)
+        except (ClosedError, SettingsError):
+            raise
+        except StrongroomError as problem:
+            yield problem
 
 
 def _published(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,13 +13,19 @@ from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
 
+if TYPE_CHECKING:
+    from strongroom.keystore.publishing import Published
+
+_EVERY = 1.0  # seconds between two looks
+_TELL_EVERY = 60.0
+
 
 @click.command(
     cls=VerbCommand,
     epilog=examples(
         "strongroom publish --to redis://cache.internal:6379/0",
         "strongroom publish web --out web.publication",
-        "strongroom publish --to unix:///run/redis.sock --life 15m",
+        "strongroom publish --watch --to unix:///run/redis.sock",
     ),
 )
 @click.argument("groups", nargs=-1)
@@ -29,21 +38,62 @@ from strongroom.cli.groups import VerbCommand
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="A file, for one group.")
 @click.option("--life", metavar="DURATION", help="How long it holds (24h at a URL, 30d in a file).")
+@click.option("--watch", is_flag=True, help="Go on: publish each change within a second, for 15 minutes at a time.")
 @click.option("--force", is_flag=True, help="Even where what is published is newer, or still serves.")
 @verb
 def publish(
-    session: Session, groups: tuple[str, ...], to: tuple[str, ...], out: Path | None, life: str | None, force: bool
+    session: Session,
+    groups: tuple[str, ...],
+    to: tuple[str, ...],
+    out: Path | None,
+    life: str | None,
+    watch: bool,
+    force: bool,
 ) -> None:
     """Publish what was granted to GROUPS (all of them by default): sealed to each group's key and signed.
 
     A publication shows no name and no key, and is safe to ship. Nothing is written where nothing has changed and over
     half of its life is left.
+
+    With --watch it goes on until it is stopped, and puts back what a cache has lost. Publications hold for 15 minutes
+    then, so that whoever can write to the cache can hold a change back for no longer.
     """
-    from strongroom._encoding import format_time, parse_duration
+    from strongroom._encoding import parse_duration
     from strongroom.keystore.publishing import publish as publish_groups
 
     seconds = None if life is None else parse_duration(life)
+    if watch:
+        if out is not None or force:
+            raise click.UsageError("--watch goes with --to, not with --out or --force")
+        _watch(session, groups, to, seconds)
+        return
     done = publish_groups(session.open(), groups, out=out, to=to, life=seconds, force=force)
+    _tell(session, done)
+
+
+def _watch(session: Session, groups: tuple[str, ...], to: tuple[str, ...], life: int | None) -> None:
+    """Publish every second until somebody stops it. A trouble is told when it comes, and once a minute."""
+    from strongroom.caching.publisher import WATCH_LIFE
+    from strongroom.errors import StrongroomError
+    from strongroom.keystore.publishing import watch as watch_groups
+
+    told, told_at = "", 0.0
+    for done in watch_groups(session.open(), groups, to=to, life=life or WATCH_LIFE):
+        if isinstance(done, StrongroomError):
+            if str(done) != told or time.monotonic() >= told_at + _TELL_EVERY:
+                told, told_at = str(done), time.monotonic()
+                output.warn(told, as_json=session.as_json)
+        else:
+            told = ""
+            written = tuple(each for each in done if each.written)
+            if written:
+                _tell(session, written)
+        time.sleep(_EVERY)
+
+
+def _tell(session: Session, done: Sequence[Published]) -> None:
+    from strongroom._encoding import format_time
+
     if session.as_json:
         output.write_json(
             [
