@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+import pysequoia
 import pytest
-from pysequoia.packet import PacketPile
+from pysequoia.packet import PacketPile, SignatureType
 from tests.openpgp.against_gpg import engine_of
 from tests.support.gpg import GpgHome, GpgHomes
 
+from strongroom._clock import SYSTEM_CLOCK
 from strongroom.errors import (
     FormatError,
 )
@@ -156,3 +158,53 @@ def test_a_ring_with_any_bit_flipped_yields_nothing_that_its_owner_did_not_sign(
             assert set(certificate.encryption_subkeys) <= set(good.encryption_subkeys)
             assert certificate.uids == good.uids
     assert refused < len(raw) // 4
+
+
+def test_what_strangers_certify_is_not_carried_along(gpg_homes: GpgHomes, engine: Engine, bob: GpgHome) -> None:
+    home = gpg_homes("Vic <vic@example.org>")
+    friend = gpg_homes("Fred <fred@example.org>")
+    friend.import_keys(home.export())
+    friend.run(*QUIET, "--quick-sign-key", home.fingerprint)
+    certified = friend.export(home.fingerprint)
+    assert bytes.fromhex(friend.fingerprint) in certified
+    (vic,) = engine.certificates(certified)
+    assert bytes.fromhex(friend.fingerprint) not in vic.transferable
+    assert engine.certificates(home.export()) == (vic,)
+
+
+def _revocation(ring: bytes) -> bytes:
+    return next(
+        bytes(packet) for packet in PacketPile.from_bytes(ring) if packet.signature_type == SignatureType.KeyRevocation
+    )
+
+
+def test_only_the_owner_and_whom_he_named_can_revoke(gpg_homes: GpgHomes, engine: Engine) -> None:
+    stranger = gpg_homes("Rex <rex@example.org>")
+    home = gpg_homes("Rolf <rolf@example.org>")
+    named = gpg_homes("Nora <nora@example.org>")
+    home.import_keys(named.export())
+    home.edit(home.fingerprint, "addrevoker", named.fingerprint, "y", "save")
+    ring = home.export(home.fingerprint)
+    stranger.revoke(stranger.fingerprint)
+    named.import_keys(ring)
+    made = named.run(
+        *QUIET, "--no-batch", "--command-fd", "0", "--desig-revoke", home.fingerprint, stdin=b"y\n0\n\ny\n"
+    ).stdout
+    (key, *others) = [bytes(packet) for packet in PacketPile.from_bytes(ring)]
+    for revocation, problem in ((_revocation(stranger.export()), None), (_revocation(made), "revoked")):
+        (rolf,) = engine.certificates(key + revocation + b"".join(others))
+        assert rolf.problem(SYSTEM_CLOCK.now()) == problem
+
+
+def test_a_flood_of_signatures_is_left_out_at_once(engine: Engine, alice: GpgHome, bob: GpgHome) -> None:
+    packets = [bytes(packet) for packet in PacketPile.from_bytes(alice.export())]
+    broken = packets[-1][:-1] + bytes([packets[-1][-1] ^ 1])
+    flood = b"".join(packets[:-1]) + 50_000 * broken + packets[-1]
+    began = SYSTEM_CLOCK.monotonic()
+    assert [each.fingerprint for each in engine.certificates(flood + bob.export())] == [bob.fingerprint]
+    assert SYSTEM_CLOCK.monotonic() - began < 5
+
+
+def test_a_key_without_a_name_is_left_out(engine: Engine) -> None:
+    """As gpg does: nobody could be told whose it is."""
+    assert engine.certificates(bytes(pysequoia.Tsk.generate().extract_certificate())) == ()

@@ -70,6 +70,16 @@ def test_an_identity_whose_primary_key_is_elsewhere_opens(carol: GpgHome) -> Non
     assert [each.fingerprint for each in engine.secret_keys()] == [carol.fingerprint]
 
 
+def test_a_key_whose_secret_part_is_elsewhere_opens_nothing(gpg_homes: GpgHomes) -> None:
+    home = gpg_homes()
+    home.run(*QUIET, "--quick-generate-key", "All <all@example.org>", "rsa2048", "cert,sign,encr", "never")
+    fingerprint = home.run("--with-colons", "--list-keys").stdout.split(b"fpr:::::::::")[1][:40].decode()
+    home.run(*QUIET, "--quick-add-key", fingerprint, "ed25519", "sign", "never")
+    Sequoia(SecretBytes(home.export_secret())).secret_keys()
+    with pytest.raises(IdentityError):
+        Sequoia(SecretBytes(home.run(*QUIET, "--export-secret-subkeys").stdout)).secret_keys()
+
+
 @pytest.mark.parametrize("maker", ["gnupg", "sequoia"])
 def test_an_identity_with_a_passphrase_needs_the_right_one(alice: GpgHome, maker: str) -> None:
     making = engine_of(alice, maker)
@@ -123,6 +133,8 @@ def test_a_selector_means_one_certificate(engine: Engine, alice: GpgHome, bob: G
     for selector in ("lice@example.org", bob.fingerprint, "0" * 40, "=Alice", "*", "#1", alice.fingerprint[:16]):
         with pytest.raises(RecipientError, match="knows no key"):
             engine.certificate(selector)
+    bare, _ = engine.generate("bare@example.org", expires_s=None)
+    assert Sequoia(bare).certificate("Bare@example.org").uids == ("bare@example.org",)
     two = Sequoia(SecretBytes(alice.export_secret() + bob.export_secret()))
     with pytest.raises(RecipientError, match="2 keys fit"):
         two.certificate("example.org")

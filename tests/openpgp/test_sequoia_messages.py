@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -10,14 +11,16 @@ import traceback
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pysequoia
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESOCB3
 from tests.openpgp.against_gpg import engine_of
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.errors import NoSecretKeyError, OpenPGPError
+from strongroom.errors import EngineMissingError, NoSecretKeyError, OpenPGPError, PassphraseError, RecipientError
 from strongroom.openpgp.engine import Engine
 from strongroom.openpgp.native import CEILING, attempt
 from strongroom.openpgp.packets import HIDDEN, recipients_of
@@ -178,3 +181,40 @@ def test_threads_share_an_engine_and_leave_no_file_open(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as threads:
         assert all(threads.map(there_and_back, range(40)))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_message_longer_than_its_plaintext_may_be_is_refused_before_any_key_is_unlocked(alice: GpgHome) -> None:
+    secret, certificate = Sequoia().generate("P <p@example.org>", expires_s=None, passphrase=SecretBytes(b"locked"))
+    sealed = Sequoia().encrypt(SecretBytes(os.urandom(300_000)), to=[certificate])
+    with pytest.raises(OpenPGPError, match="more than 4096 bytes"):
+        Sequoia(secret).decrypt(sealed, limit=4096)
+    with pytest.raises(PassphraseError):
+        Sequoia(secret).decrypt(sealed)
+
+
+def test_a_message_that_came_out_for_another_key_id_is_not_released(engine: Engine, bob: GpgHome) -> None:
+    (bobs,) = engine.certificates(bob.export())
+    (subkey,) = bobs.encryption_subkeys
+    claimed = replace(bobs, encryption_subkeys=(replace(subkey, key_id="0123456789ABCDEF"),))
+    with pytest.raises(RecipientError, match=f"sequoia encrypted to {subkey.key_id}, not to 0123456789ABCDEF"):
+        engine.encrypt(SecretBytes(PLAINTEXT), to=[claimed])
+
+
+def test_what_gpg_sealed_in_its_own_mode_says_so(engine: Engine, alice: GpgHome) -> None:
+    """gpg 2.3 and newer write it to keys that ask for it, and 2.2 opens it; made here around gpg's session key."""
+    usual = alice.encrypt(PLAINTEXT, alice.fingerprint)
+    said = alice.run("--show-session-key", "--decrypt", stdin=usual).stderr
+    found = re.search(rb"session key: '9:([0-9A-F]{64})'", said)
+    assert found is not None
+    cipher = AESOCB3(bytes.fromhex(found[1].decode()))
+    literal = _packet(11, b"b\0\0\0\0\0" + PLAINTEXT)
+    start = os.urandom(15)
+    last = start[:-1] + bytes([start[-1] ^ 1])
+    head = b"\xd4\x01\x09\x02\x10"
+    chunk = cipher.encrypt(start, literal, head + bytes(8))
+    end = cipher.encrypt(last, b"", head + (1).to_bytes(8, "big") + len(literal).to_bytes(8, "big"))
+    sealed = usual[: 2 + usual[1]] + _packet(20, head[1:] + start + chunk + end)
+    assert alice.decrypt(sealed) == PLAINTEXT
+    with pytest.raises(EngineMissingError, match="OCB") as caught:
+        engine.decrypt(sealed)
+    assert "gnupg" in caught.value.hint

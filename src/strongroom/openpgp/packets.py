@@ -95,6 +95,11 @@ def sealed_to(message: bytes, recipient: str) -> tuple[bytes, ...]:
     )
 
 
+def is_ocb(message: bytes) -> bool:
+    """Whether the data is in GnuPG's own OCB packet, which RFC 9580 does not have. `recipients_of` accepted it."""
+    return [packet.tag for packet in _walk(message, "the message")][-1] == _OCB
+
+
 def certificates_in(ring: bytes) -> dict[str, bytes]:
     """The transferable public keys of binary keyring bytes, by fingerprint (upper-case hex), in the ring's order.
 

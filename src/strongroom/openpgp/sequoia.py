@@ -1,8 +1,9 @@
 """Sequoia as an engine: OpenPGP in this process, for hosts with one secret key and no gpg. It has no keyring.
 
-What differs from GnuPG is said here and in docs/how-to/open-on-a-machine.md: a message may open to 25 MiB at most, one
-that was compressed with bzip2 does not open, line ends of text mode stay as they were sent, no file name is stored
-inside; and nothing limits the time that a message takes which was made to take long. RSA runs in variable time.
+What differs from GnuPG: a message may open to 25 MiB at most, one that was compressed with bzip2 or sealed in GnuPG's
+OCB mode does not open, line ends of text mode stay as they were sent, no file name is stored inside, keys whose own
+signatures are SHA-1 receive nothing; and nothing limits the time of a message that was made to take long. RSA is
+RustCrypto's, whose time depends on the key (RUSTSEC-2023-0071): who can measure it should not choose the messages.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TypeVar
 import pysequoia
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom.errors import ClosedError, NoSecretKeyError, OpenPGPError, RecipientError
+from strongroom.errors import ClosedError, EngineMissingError, NoSecretKeyError, OpenPGPError, RecipientError
 from strongroom.openpgp import failures, judging, key_packets, packets
 from strongroom.openpgp.addressing import public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
@@ -66,6 +67,11 @@ class Sequoia:
         recipients = packets.recipients_of(ciphertext)
         if len(ciphertext) > limit + limit // 64 + _OVERHEAD * (1 + len(recipients)):
             raise _too_large(limit)  # compressing makes nothing longer than that
+        if packets.is_ocb(ciphertext):
+            raise EngineMissingError(
+                "the message is sealed in GnuPG's own OCB mode, which the sequoia engine does not read",
+                hint="install GnuPG here (apt-get install gnupg), or seal it with gpg --rfc4880",
+            )
         keys = self._keys().keys
         for key, message in _addressed(ciphertext, keys):
             opened = open_message(message, self._decryptor(key))
