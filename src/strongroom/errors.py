@@ -40,6 +40,8 @@ StrongroomError
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class StrongroomError(Exception):
     """The root of the tree. `hint` names a command or setting that helps; it may be empty."""
@@ -47,6 +49,10 @@ class StrongroomError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def again(self) -> Self:
+        """The same error, new: one that is kept and raised again would collect the frames of every caller."""
+        return type(self)(str(self), hint=self.hint)
 
 
 class SettingsError(StrongroomError):
@@ -83,6 +89,10 @@ class PublicationError(IntegrityError):
     def __init__(self, message: str, *, reason: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
+
+    def again(self) -> Self:
+        """The same error, new."""
+        return type(self)(str(self), reason=self.reason, hint=self.hint)
 
 
 class DecryptionError(StrongroomError):

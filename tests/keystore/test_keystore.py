@@ -26,7 +26,8 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.keystore.facade import KeyStore
-from strongroom.keystore.opening import open_memory
+from strongroom.keystore.opening import open_memory, open_store
+from strongroom.keystore.running import environment_for
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, parse_name
 from strongroom.model.version import Version
@@ -337,3 +338,22 @@ def test_an_rsa_pair_is_confirmed_before_the_key_is_handed_out(ks: KeyStore) -> 
     for _ in range(2):
         with pytest.raises(IntegrityError):
             ks.private_key("crossed")
+
+
+def test_a_build_makes_up_whatever_is_asked_for() -> None:
+    with open_store(environ={"STRONGROOM_BUILD": "1"}) as build:
+        token = build.encrypt("student-records", b"data")
+        assert build.decrypt("student-records", token) == b"data"
+        assert environment_for(build, {"DATABASE_URL": "database-url"}, {})["DATABASE_URL"]
+
+
+def test_a_refusal_that_is_raised_often_does_not_grow(ks: KeyStore) -> None:
+    ks.create("box", "fernet")
+    box = ks.fernet("box")
+    ks.suspend("box", 1, reason="a test")
+    depths = []
+    for _ in range(3):
+        with pytest.raises(StateError) as caught:
+            box.encrypt(b"data")
+        depths.append(len(caught.traceback))
+    assert len(set(depths)) == 1

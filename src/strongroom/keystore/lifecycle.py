@@ -128,7 +128,7 @@ class Lifecycle:
     def _change(self, name: str, event: str, move: Callable[[Keyset, Timestamp], Keyset], **facts: object) -> Keyset:
         opened = self._store.load(name)
         if opened.hindrance is not None:
-            raise opened.hindrance
+            raise opened.hindrance.again()
         old = opened.keyset
         # one record, one revision, however many steps the move is made of
         new = move(old, self._clock.now()).as_revision(Revision(old.revision + 1))

@@ -40,9 +40,7 @@ class Kit:
 
     def refuse(self) -> NoReturn:
         """Raise why nothing is protected now."""
-        why = self.refusal or StateError("this keyset has no primary version")
-        # a fresh error: one kept and raised again would collect every caller's frames
-        raise type(why)(str(why), hint=why.hint)
+        raise (self.refusal or StateError("this keyset has no primary version")).again()
 
     def material(self, version: Version) -> SecretBytes:
         """The version's material, unwrapped now."""
