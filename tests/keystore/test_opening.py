@@ -600,7 +600,7 @@ def test_a_witness_that_was_named_and_cannot_be_kept_is_an_error(store: Scene, t
 
 def test_settings_open_the_same_store_as_arguments(store: Scene, tmp_path: Path) -> None:
     settings = StoreSettings.from_mapping(
-        {"STORE": store.directory, "WITNESS": tmp_path / "w", "PIN": store.founded.pin, "MAX_AGE": "10m"}  # type: ignore[union-attr]
+        {"STORE": store.directory, "WITNESS": tmp_path / "w", "PIN": store.founded.pin, "MAX_AGE": "10m"}  # type: ignore[union-attr]  # it was founded
     )
     with open_settings(settings, environ=store.environ) as keystore:
         assert keystore.limits.max_age == 600
