@@ -139,3 +139,30 @@ def test_one_file_does_not_hold_two_groups(live: Site, place: Path) -> None:
     live.group("batch", key=1)
     with pytest.raises(SettingsError, match="a file holds the publication of one group"):
         publish(live.keystore, out=place / "p")
+
+
+def test_a_holder_with_a_cache_publishes_after_each_change(
+    live: Site, identity: Path, redis_server: RedisServer
+) -> None:
+    settings = StoreSettings(store=str(live.directory), cache=redis_server.url)
+    environ = {"STRONGROOM_DEVELOPMENT": "1", "STRONGROOM_STATE": str(identity.parent / "state")}
+    with open_settings(settings, environ=environ) as holder:
+        holder.rotate("box", now=True)
+        with open_store(f"{redis_server.url}?group=web", identity=identity, environ={}) as worker:
+            assert worker.fernet("box").version == 2
+            holder.create("mail", "secret")
+            grant(holder, "web", ["mail"])
+            deadline = SYSTEM_CLOCK.monotonic() + 5
+            while worker.names() != ("box", "mail"):
+                assert SYSTEM_CLOCK.monotonic() < deadline
+
+
+def test_a_change_stands_where_it_cannot_be_published(
+    live: Site, identity: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = StoreSettings(store=str(live.directory), cache="redis://127.0.0.1:1/0")
+    environ = {"STRONGROOM_DEVELOPMENT": "1", "STRONGROOM_STATE": str(identity.parent / "state")}
+    with open_settings(settings, environ=environ) as holder:
+        holder.rotate("box", now=True)
+        assert holder.fernet("box").version == 2
+    assert "event=publish-failed" in caplog.text

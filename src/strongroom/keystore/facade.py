@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
@@ -54,6 +55,8 @@ class KeyStore(Moves):
         self.notices = notices
         """What a person should be told about the opening, a sentence each; empty if all is well."""
         self.base = base
+        self.after_change: Callable[[], None] | None = None
+        """Called after every change that was made here and written. It must not raise."""
         self._throw_away = throw_away
         self._maker: Maker = RandomMaker() if maker is None else maker
         self._gate = Gate()
@@ -268,7 +271,13 @@ class KeyStore(Moves):
         live = self._live.get(keyset.name)
         if live is not None:
             live.expire()
+        self.changed()
         return keyset
+
+    def changed(self) -> None:
+        """Something of the store was changed here: tell who wants to know (a holder with CACHE publishes)."""
+        if self.after_change is not None:
+            self.after_change()
 
 
 def _refuse_associated_data(name: str, associated_data: bytes | None) -> None:

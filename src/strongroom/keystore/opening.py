@@ -18,6 +18,7 @@ from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, current_directory, directory_of, split_url
 from strongroom.keystore.making import SeededMaker
+from strongroom.keystore.publishing import publish_changes
 from strongroom.keystore.settings import StoreSettings, is_build
 from strongroom.keystore.worker_opening import PUBLICATION_SCHEMES, open_worker
 from strongroom.model.names import ID_SIZE, StoreId
@@ -146,7 +147,10 @@ def _open_sealed(
         told = f"root {unsealed.header.root} lies in the clear in {str(directory)!r}, where BlackBox's scripts put it"
         notices = (*notices, f"{told}; whoever can read this host has it: remove the file")
     source = SealedStore(store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience)
-    return KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
+    keystore = KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
+    if settings.cache is not None and split_url(settings.cache) is not None:
+        keystore.after_change = publish_changes(keystore, settings.cache.split())
+    return keystore
 
 
 def _open_url(

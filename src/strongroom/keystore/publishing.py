@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,20 @@ def watch(
             raise
         except StrongroomError as problem:
             yield problem
+
+
+def publish_changes(keystore: KeyStore, to: Sequence[str]) -> Callable[[], None]:
+    """What a holder with CACHE does after each change. A change that is written stands, published or not: a trouble is
+    a warning, and the next change, or `strongroom publish`, makes up for it."""
+
+    def publish_change() -> None:
+        try:
+            if WorkerGroups(keystore.sealed, keystore.base).names():
+                publish(keystore, to=to)
+        except StrongroomError as problem:
+            acts.warn("publish-failed", error=type(problem).__name__, problem=problem)
+
+    return publish_change
 
 
 def _published(

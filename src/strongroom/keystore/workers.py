@@ -117,6 +117,7 @@ def grant(keystore: KeyStore, group: str, names: Sequence[str], *, public: bool 
     new = old.granting(tuple(wanted), now=keystore.clock.now())
     groups.write(new, replaces=old.revision)
     acts.record("worker-granted", group=group, keysets=",".join(names), public=public)
+    keystore.changed()
     return new
 
 
@@ -131,6 +132,7 @@ def revoke(keystore: KeyStore, group: str, names: Sequence[str]) -> Group:
     new = old.revoking(tuple(parse_name(name) for name in names), now=keystore.clock.now())
     groups.write(new, replaces=old.revision)
     acts.record("worker-revoked", group=group, keysets=",".join(names))
+    keystore.changed()
     return new
 
 
