@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.caching.publication import MAX_KEYSETS, MAX_PUBLICATION, compose, joined, parse
+from strongroom.caching.publication import MAX_HEADER, MAX_KEYSETS, MAX_PUBLICATION, compose, joined, parse
 from strongroom.caching.publisher import LIFE, WATCH_LIFE
 from strongroom.errors import (
     ClosedError,
@@ -135,10 +135,14 @@ def test_a_publication_beyond_the_limits_is_not_made(site: Site, web: WorkerIden
         )
 
 
-def test_a_publication_above_the_limit_is_not_read(site: Site, web: WorkerIdentity) -> None:
+def test_a_publication_above_the_limits_is_not_read(site: Site, web: WorkerIdentity) -> None:
     raw = site.issue("web").raw
-    with pytest.raises(FormatError, match="the limit is"):
-        parse(raw + bytes(MAX_PUBLICATION))
+    many = raw.replace(b'"tokens":[', b'"tokens":[' + b'[0,0,""],' * (MAX_KEYSETS + 1), 1)
+    for large in (raw + bytes(MAX_PUBLICATION), bytes(MAX_HEADER + 1) + raw, many):
+        with pytest.raises(FormatError, match="the limit is"):
+            parse(large)
+    with pytest.raises(PolicyError, match="the header would have"):
+        joined(bytes(MAX_HEADER + 1), bytes(64), [])
 
 
 def test_the_public_halves_alone_verify_and_do_not_sign(site: Site, web: WorkerIdentity, clock: HandClock) -> None:

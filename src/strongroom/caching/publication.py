@@ -33,6 +33,8 @@ from strongroom.stores.workers_codec import check_group
 
 MAX_PUBLICATION: Final = 16 * 1024 * 1024
 """Bytes of the largest publication."""
+MAX_HEADER: Final = 6 * 1024 * 1024
+"""Bytes of the longest header: what anyone who can write to a cache can have parsed before a signature is looked at."""
 MAX_KEYSETS: Final = 10_000
 """The most keysets that one publication carries."""
 SKEW: Final = 60_000
@@ -151,6 +153,8 @@ def parse(raw: bytes) -> Publication:
     if len(raw) > MAX_PUBLICATION:
         raise FormatError(f"a publication of {len(raw)} bytes is not taken; the limit is {MAX_PUBLICATION}")
     header, _, rest = raw.partition(b"\n")
+    if len(header) > MAX_HEADER:
+        raise FormatError(f"a publication with a header of {len(header)} bytes is not taken; the limit is {MAX_HEADER}")
     try:
         wire = _DECODER.decode(header)
         canonical = _ENCODER.encode(wire) == header
@@ -217,7 +221,9 @@ def compose(
 
 
 def joined(header: bytes, signature: bytes, tokens: Sequence[bytes]) -> bytes:
-    """The publication's bytes. PolicyError beyond the limit."""
+    """The publication's bytes. PolicyError beyond the limits."""
+    if len(header) > MAX_HEADER:
+        raise PolicyError(f"the header would have {len(header)} bytes; the limit is {MAX_HEADER}")
     raw = b"".join((header, b"\n", b64encode(signature).encode("ascii"), b"\n", *tokens))
     if len(raw) > MAX_PUBLICATION:
         raise PolicyError(
