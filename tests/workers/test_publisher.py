@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.caching.publication import MAX_HEADER, MAX_KEYSETS, MAX_PUBLICATION, compose, joined, parse
+from strongroom._encoding import b64encode
+from strongroom.caching.publication import MAX_HEADER, MAX_KEYSETS, MAX_PUBLICATION, compose, joined, parse, signed
 from strongroom.caching.publisher import LIFE, WATCH_LIFE
 from strongroom.errors import (
     ClosedError,
@@ -19,6 +20,7 @@ from strongroom.errors import (
 )
 from strongroom.keystore import publishing, workers
 from strongroom.keystore.facade import KeyStore
+from strongroom.primitives.signing import Ed25519Private
 from strongroom.sealing.identities import WorkerIdentity
 from tests.workers.scenes import HandClock, Shelf, Site, source
 
@@ -180,3 +182,14 @@ def test_a_watch_goes_on_after_a_trouble(site: Site, web: WorkerIdentity, place:
     site.keystore.close()
     with pytest.raises(ClosedError):
         next(rounds)
+
+
+def test_what_was_published_under_another_root_may_be_newer(site: Site, web: WorkerIdentity) -> None:
+    true = parse(site.issue("web").raw)
+    seed = site.keystore.sealed.load("strongroom.issuer").material(1)
+    header = true.header.replace(b64encode(true.ledger).encode(), b64encode(bytes(len(true.ledger))).encode())
+    assert header != true.header
+    other = joined(header, Ed25519Private(seed, b"").sign(signed(header)), true.tokens)
+    with pytest.raises(StaleError, match="under another root"):
+        site.issue("web", other)
+    assert site.issue("web", other, force=True).serial > true.serial
