@@ -22,7 +22,12 @@ VERBS = [
     "pin", "encrypt", "decrypt", "reveal", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
     "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
-    "blackbox cat", "blackbox list-files", "blackbox list-admins",
+    "blackbox cat", "blackbox view", "blackbox edit", "blackbox edit-start", "blackbox edit-end", "blackbox diff",
+    "blackbox decrypt-file", "blackbox whatsnew", "blackbox register-new-file", "blackbox deregister-file",
+    "blackbox list-files", "blackbox status", "blackbox postdeploy", "blackbox decrypt-all-files",
+    "blackbox shred-all-files", "blackbox update-all-files", "blackbox initialize", "blackbox list-admins",
+    "blackbox addadmin", "blackbox removeadmin", "blackbox approve", "blackbox expiry", "blackbox exposed",
+    "blackbox git-setup", "blackbox git-textconv", "blackbox git-merge", "blackbox install-shims",
 ]  # fmt: skip
 every_command = pytest.mark.parametrize(
     ("ctx", "command"), list(commands()), ids=[ctx.command_path for ctx, _ in commands()]

@@ -48,14 +48,44 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("worker", "Groups of processes that read what was granted to them.", "worker", "worker"),
         Verb("publish", "Publish to worker groups what was granted to them.", "publish", "publish"),
         Verb("witness", "What this checkout remembers of the store.", "trust", "witness"),
-        Verb("blackbox", "Read a BlackBox repository.", "blackbox", "blackbox"),
+        Verb("blackbox", "Work on a BlackBox repository.", "blackbox", "blackbox"),
     ),
 }
 
 BLACKBOX_VERBS: dict[str, tuple[Verb, ...]] = {
-    "Commands": (
+    "Files": (
         Verb("cat", "Print a file's plaintext.", "blackbox", "cat"),
+        Verb("view", "Show a file's plaintext in a pager.", "blackbox_files", "view"),
+        Verb("edit", "Edit a file in a private place.", "blackbox_files", "edit"),
+        Verb("edit-start", "Write a file's plaintext beside it.", "blackbox_files", "edit_start"),
+        Verb("edit-end", "Seal a file's plaintext and remove it.", "blackbox_files", "edit_end"),
+        Verb("decrypt-file", "Write a file's plaintext beside it.", "blackbox_files", "edit_start"),
+        Verb("diff", "Show what differs from what is sealed.", "blackbox_files", "diff"),
+        Verb("whatsnew", "Show what the last commit changed.", "blackbox_files", "whatsnew"),
+        Verb("register-new-file", "Make files secrets.", "blackbox_files", "register_new_file"),
+        Verb("deregister-file", "Let a file be a secret no longer.", "blackbox_files", "deregister_file"),
+    ),
+    "All files": (
         Verb("list-files", "List the registered files.", "blackbox", "list_files"),
+        Verb("status", "How each file stands.", "blackbox_all", "status"),
+        Verb("postdeploy", "Write every file's plaintext.", "blackbox_all", "postdeploy"),
+        Verb("decrypt-all-files", "Write every file's plaintext.", "blackbox_all", "postdeploy"),
+        Verb("shred-all-files", "Remove every file's plaintext.", "blackbox_all", "shred_all_files"),
+        Verb("update-all-files", "Encrypt every file to the admins of now.", "blackbox_all", "update_all_files"),
+    ),
+    "Admins": (
+        Verb("initialize", "Make a BlackBox repository.", "blackbox_admins", "initialize"),
         Verb("list-admins", "List the admins.", "blackbox", "list_admins"),
+        Verb("addadmin", "List one more admin.", "blackbox_admins", "addadmin"),
+        Verb("removeadmin", "Take an admin off the list.", "blackbox_admins", "removeadmin"),
+        Verb("approve", "Say who may receive.", "blackbox_admins", "approve"),
+        Verb("expiry", "The admins' keys, and how long they last.", "blackbox_all", "expiry"),
+        Verb("exposed", "Which secrets somebody could read.", "blackbox_admins", "exposed"),
+    ),
+    "Around it": (
+        Verb("git-setup", "Let git diff and merge secrets decrypted.", "blackbox_git", "git_setup"),
+        Verb("git-textconv", "For git diff: print a file decrypted.", "blackbox_git", "git_textconv"),
+        Verb("git-merge", "For git merge: merge a file's versions.", "blackbox_git", "git_merge"),
+        Verb("install-shims", "Write programs of the old names.", "blackbox_git", "install_shims"),
     ),
 }

@@ -1,4 +1,4 @@
-"""blackbox: reading a BlackBox repository, with or without a store in it."""
+"""blackbox: the group, and reading a BlackBox repository, with or without a store in it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     epilog=examples("strongroom blackbox list-files", "strongroom blackbox cat config/database.yml"),
 )
 def blackbox() -> None:
-    """Read a BlackBox repository (.blackbox or keyrings/live) as it is."""
+    """Work on a BlackBox repository (.blackbox or keyrings/live) as it is; the original scripts may go on using it."""
 
 
 @click.command(

@@ -1,0 +1,155 @@
+"""What the verbs of `strongroom blackbox` share: the repository, who is approved, and how a change is told."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from strongroom.cli import output
+from strongroom.cli.context import Session
+from strongroom.cli.progress import PATIENCE
+from strongroom.errors import PolicyError
+
+if TYPE_CHECKING:
+    from strongroom.blackbox.repository import Repository
+    from strongroom.blackbox.results import Written
+    from strongroom.openpgp.engine import Certificate, Engine
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")
+
+
+def commit_option(*, usual: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Whether the verb commits: as the original does, if nothing is said. Only its own paths are ever committed."""
+    which = "--commit" if usual else "--no-commit"
+    return click.option("--commit/--no-commit", default=usual, help=f"Commit these files alone ({which}).")
+
+
+def repository_of(session: Session) -> Repository:
+    """The repository around the working directory, with the engine that the options and the environment ask for."""
+    from strongroom.blackbox.repository import Repository
+
+    return Repository.discover(engine=engine_of(session))
+
+
+def engine_of(session: Session) -> Engine | None:
+    """The engine of the machine's identity, if there is one; None: the user's own, found when it is needed."""
+    named = any(os.environ.get(name) for name in ("STRONGROOM_IDENTITY", "STRONGROOM_IDENTITY_FILE"))
+    if session.identity is None and not named:
+        return None
+    from strongroom.keystore.credentials import Engines, credentials  # only a machine with an identity pays for it
+
+    engines = Engines()
+    click.get_current_context().call_on_close(engines.close)
+    _, find = credentials(session.given(), engines)
+    return find()
+
+
+def protected_in(repository: Repository) -> tuple[Path, ...]:
+    """What no verb of BlackBox's may write: the store's own files."""
+    from strongroom.keystore.finding import DEFAULT_DIRECTORY
+
+    return (repository.root / DEFAULT_DIRECTORY,)
+
+
+def approved_in(session: Session, repository: Repository) -> Collection[str]:
+    """Who may receive: the header of the repository's store says it, else the approvals; the first use asks."""
+    from strongroom.blackbox.approvals import Approvals
+    from strongroom.keystore.approved import approved_for
+
+    found = approved_for(repository.root, given=session.given(), pin=session.pin)
+    if found is not None:
+        return found
+    asks = sys.stdin.isatty() and sys.stderr.isatty() and not session.as_json
+    return Approvals.load(repository).settled(_ask if asks else None).fingerprints
+
+
+def _ask(certificates: Sequence[Certificate]) -> Collection[str]:
+    output.tell("Nobody has said yet which of the listed admins may receive. Compare each fingerprint with its owner,")
+    output.tell("by another way than this repository: whoever can write to it can put a key of his own there.")
+    said = []
+    for certificate in certificates:
+        output.tell(f"  {certificate.fingerprint}  {certificate.uids[0] if certificate.uids else '(no name)'}")
+        if click.confirm("  May this one receive?", default=False, err=True):
+            said.append(certificate.fingerprint)
+    if not said:
+        raise PolicyError(
+            "nobody was approved, and nothing was written", hint="strongroom blackbox approve FINGERPRINT"
+        )
+    return said
+
+
+def tell_written(session: Session, what: str, done: Written, *, dry_run: bool) -> None:
+    """What a verb did, or would do: the names on stdout, talk on stderr."""
+    if session.as_json:
+        output.write_json(
+            {
+                "dry_run": dry_run,
+                "committed": done.committed,
+                "changed": list(done.changed),
+                "files": list(done.files),
+                "unchanged": list(done.unchanged),
+                "recipients": list(done.recipients),
+                "left_out": list(done.left_out),
+                "exposed": list(done.exposed),
+                "not_ignored": list(done.not_ignored),
+            }
+        )
+    else:
+        word = "would be " if dry_run else ""
+        for name in done.files:
+            output.tell(f"{name}: {'unchanged' if name in done.unchanged else word + what}")
+    warn_written(session, done)
+    if done.changed and not dry_run:
+        to_commit(session, done.changed, committed=done.committed)
+
+
+def warn_written(session: Session, done: Written) -> None:
+    """Who got nothing, and what git still holds."""
+    for name in done.left_out:
+        output.warn(
+            f"{name} is listed and not approved, and received nothing: see strongroom blackbox expiry",
+            as_json=session.as_json,
+        )
+    for name in done.exposed:
+        output.warn(
+            f"git tracked the plaintext {name!r}: older commits still hold it, so change that secret",
+            as_json=session.as_json,
+        )
+    for name in done.not_ignored:
+        output.warn(f"git does not ignore the plaintext {name!r}: look at .gitignore", as_json=session.as_json)
+
+
+def to_commit(session: Session, changed: Sequence[str], *, committed: bool) -> None:
+    """For a person: how to commit what was left uncommitted."""
+    if not committed and not session.as_json:
+        names = " ".join(shlex.quote(name) for name in changed)
+        output.tell(f"not committed; from the top of the repository: git add -A -- {names} && git commit")
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Progress for a run over many files: on a terminal, from the first second on, one line that goes away."""
+    started = time.monotonic()
+    shown = False
+
+    def tell(done: int, total: int, name: str) -> None:
+        nonlocal shown
+        if sys.stderr.isatty() and time.monotonic() - started >= PATIENCE:
+            shown = True
+            sys.stderr.write(f"\r\x1b[K{what} {done}/{total} {output.shown(name)[:50]}")
+            sys.stderr.flush()
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
