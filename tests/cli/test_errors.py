@@ -33,7 +33,9 @@ CLASSES = [
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: str(kind.__name__))
 def test_every_error_has_the_exit_status_of_the_design(kind: type[errors.StrongroomError]) -> None:
     expected = next((code for code, names in EXPECTED.items() if kind.__name__ in names), 1)
-    assert exit_code(kind("it")) == expected
+    error = kind("it", reason="a test") if issubclass(kind, errors.PublicationError) else kind("it")
+    assert exit_code(error) == expected
+    assert exit_code(error.again()) == expected
 
 
 @pytest.mark.parametrize(

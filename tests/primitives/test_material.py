@@ -22,6 +22,7 @@ from strongroom.primitives.hpke import HpkePrivate, HpkePublic
 from strongroom.primitives.jwe import JwePrivate, JwePublic
 from strongroom.primitives.mac import HmacSha256Key
 from strongroom.primitives.opaque import Opaque
+from strongroom.primitives.rsa import OaepPrivate
 from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.signing import (
     EcdsaP256Private,
@@ -181,6 +182,7 @@ def holders() -> list[Opaque]:
         RsaPssPublic(public("rsa-2048"), prefix),
         HpkePrivate("x25519", made("x25519")),
         HpkePublic("x25519", public("x25519")),
+        OaepPrivate(SecretBytes(made("rsa-2048").reveal()[1:])),
         JwePrivate(made("rsa-2048")),
         JwePublic(public("rsa-2048"), "07"),
     ]
