@@ -250,6 +250,17 @@ def test_a_new_repository_approves_its_first_admin(place: Path, people: People, 
     assert "nothing was done" in bb(place, me, "initialize").stderr
 
 
+def test_a_team_has_its_own_list_admins_and_approvals(team: Path, people: People) -> None:
+    bob = as_user(people["bob"])
+    theirs = bob | {"BLACKBOXDATA": ".blackbox-web"}
+    bb(team, theirs, "initialize", "--commit")
+    (team / "web.key").write_text("secret")
+    assert bb(team, theirs, "register-new-file", "web.key", "--json").json["recipients"] == [people["bob"].fingerprint]
+    assert bb(team, theirs, "list-files").text == "web.key\n"
+    assert "web.key" not in bb(team, bob, "list-files").stdout.decode().split("\n")
+    assert [row["approved"] for row in bb(team, bob, "expiry", "--json").json] == [True, True, True]
+
+
 class TestWithAStore:
     @pytest.fixture
     def store(self, repo: Path, me: dict[str, str]) -> Path:

@@ -32,9 +32,7 @@ def spent(argv: Sequence[str], cwd: Path, cache: Path) -> float:
 
 
 # what `strongroom blackbox cat` imports before it starts gpg, which takes its own time
-BLACKBOX = (
-    "import strongroom.cli.main, strongroom.cli.commands.blackbox, strongroom.blackbox.repository as r; r.Repository"
-)
+BLACKBOX = "import strongroom.cli.main, strongroom.cli.commands.blackbox, strongroom.blackbox.reading as r; r.Reader"
 ENGINE = "; import strongroom.openpgp.discovery"
 
 

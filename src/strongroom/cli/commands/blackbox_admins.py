@@ -33,20 +33,31 @@ if TYPE_CHECKING:
 def initialize(session: Session, answer: str | None, who: str | None, commit: bool) -> None:
     """Make a BlackBox repository at the top of this git work tree, with its first admin, who is approved with it.
 
-    Where there is one already, nothing is done. The word 'yes', which the original wants, is accepted.
+    Where there is one already, nothing is done. The word 'yes', which the original wants, is accepted. BLACKBOXDATA
+    names the directory of one more environment or team, which has its own list, admins and approvals.
     """
     from strongroom.blackbox.approvals import Approvals
     from strongroom.blackbox.discovery import current_directory, git_top
+    from strongroom.blackbox.layout import DATA_DIRECTORIES
     from strongroom.blackbox.repository import Repository
     from strongroom.keystore.people import label_of
 
     if answer not in {None, "yes", "y"}:
         raise SettingsError(f"{answer!r} is not 'yes'", hint="strongroom blackbox initialize --admin KEY")
-    top = git_top(current_directory()) or current_directory()
+    base = os.environ.get("BLACKBOX_REPOBASE")
+    here = Path(base) if base else current_directory()
+    top = git_top(here) or here
     engine = _own_engine(session)
     certificate = _first_admin(engine, who)
     try:
-        made = Repository.create(top, admin=certificate, label=label_of(certificate), commit=commit, engine=engine)
+        made = Repository.create(
+            top,
+            admin=certificate,
+            label=label_of(certificate),
+            data=os.environ.get("BLACKBOXDATA") or DATA_DIRECTORIES[0],
+            commit=commit,
+            engine=engine,
+        )
     except ExistsError as error:
         output.tell(f"{error}: nothing was done")
         return
