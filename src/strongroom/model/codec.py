@@ -124,9 +124,7 @@ def decode(raw: bytes, *, name: KeysetName) -> Record:
             hint="a keyset's file is not renamed or copied; 'git status' and 'git checkout' bring back the true one",
         )
     try:
-        return Record(
-            keyset=_keyset(wire, name), root=RootId(b64decode(wire.root)), mac=b64decode(wire.mac), body=raw[:-_TAIL]
-        )
+        return Record(keyset=_keyset(wire, name), root=_root(wire.root), mac=b64decode(wire.mac), body=raw[:-_TAIL])
     except StrongroomError as trouble:
         raise FormatError(f"the record of {name!r} is not lawful: {trouble}") from None
 
@@ -174,11 +172,7 @@ def _keyset(wire: _Record, name: KeysetName) -> Keyset:
         name=name,
         type=wire.type,
         purpose=wire.purpose,
-        policy=Policy(
-            rotate_every=_seconds(wire.policy.rotate_every),
-            propagation=_seconds(wire.policy.propagation),
-            exportable=wire.policy.exportable,
-        ),
+        policy=_policy(wire.policy.rotate_every, wire.policy.propagation, wire.policy.exportable),
         labels=wire.labels,
         revision=Revision(wire.revision),
         versions=tuple([_version(version) for version in wire.versions]),
@@ -206,7 +200,11 @@ def _version(wire: _Version) -> Version:
     )
 
 
-@lru_cache(maxsize=256)  # a store knows a handful of periods
+@lru_cache(maxsize=256)  # a store knows a handful of policies
+def _policy(rotate_every: str | None, propagation: str | None, exportable: bool) -> Policy:
+    return Policy(rotate_every=_seconds(rotate_every), propagation=_seconds(propagation), exportable=exportable)
+
+
 def _seconds(text: str | None) -> int | None:
     if text is None:
         return None
@@ -214,3 +212,8 @@ def _seconds(text: str | None) -> int | None:
     if format_duration(seconds) != text:
         raise FormatError(f"{text!r} is to be written {format_duration(seconds)!r}")
     return seconds
+
+
+@lru_cache(maxsize=64)  # all records of a store are under one root, or two
+def _root(text: str) -> RootId:
+    return RootId(b64decode(text))

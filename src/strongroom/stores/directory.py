@@ -24,11 +24,11 @@ from strongroom.model.codec import MAX_RECORD, decode
 from strongroom.model.names import KeysetName, Revision
 from strongroom.sealing.header_codec import MAX_HEADER
 from strongroom.stores.base import WAIT, Oddity, Store
+from strongroom.stores.descending import KEYSETS, make_records, open_records
 from strongroom.stores.listing import ENDING, Listing
 from strongroom.stores.locking import FileLock
 from strongroom.stores.placing import (
     DIRECTORY,
-    PASS,
     TEMPORARY,
     entries,
     make_directory,
@@ -40,7 +40,6 @@ from strongroom.stores.placing import (
 )
 
 HEADER: Final = "store.json"
-KEYSETS: Final = "keysets"
 LOCK: Final = ".lock"
 MAX_ATTACHMENT: Final = 4 * 1024 * 1024
 """Bytes of the largest root file: 256 recipients with keys of 16,384 bits take a fifth of it."""
@@ -158,7 +157,7 @@ class DirectoryStore:
         """The bytes of a record."""
         above, _, base = name.rpartition("/")
         try:
-            directory = self._open_keysets(above)
+            directory = open_records(self._keysets, above)
             try:
                 return read_file(f"{base}{ENDING}", directory=directory, limit=MAX_RECORD)
             finally:
@@ -173,7 +172,7 @@ class DirectoryStore:
             return found
         name = names[0]
         try:
-            directory = self._open_keysets("")
+            directory = open_records(self._keysets, "")
             try:
                 for name in names:
                     try:
@@ -205,7 +204,7 @@ class DirectoryStore:
         with self.lock(), self._top("write", shown) as top:
             self._check_replaced(name, replaces)
             with told(shown, "write"):
-                directory = self._made(name.rpartition("/")[0], top)
+                directory = make_records(name.rpartition("/")[0], top=top)
             try:
                 self._place(raw, f"{name.rpartition('/')[2]}{ENDING}", directory=directory, top=top, shown=shown)
             finally:
@@ -260,29 +259,6 @@ class DirectoryStore:
             yield top
         finally:
             os.close(top)
-
-    def _open_keysets(self, above: str) -> int:
-        """The directory of the records, or one below it; each part from the one before. OSError."""
-        directory = os.open(self._keysets, PASS)
-        return self._descend(directory, above, PASS) if above else directory
-
-    def _made(self, above: str, top: int) -> int:
-        """The same for writing: what is missing is made."""
-        make_directory(KEYSETS, directory=top)
-        directory = os.open(KEYSETS, DIRECTORY, dir_fd=top)
-        return self._descend(directory, above, DIRECTORY, make=True) if above else directory
-
-    @staticmethod
-    def _descend(directory: int, above: str, flags: int, *, make: bool = False) -> int:
-        for part in above.split("/"):
-            try:
-                if make:
-                    make_directory(part, directory=directory)
-                below = os.open(part, flags, dir_fd=directory)
-            finally:
-                os.close(directory)
-            directory = below
-        return directory
 
     def _listing(self) -> Listing:
         with told(repr(self._keysets), "list"):
