@@ -112,7 +112,8 @@ def recipients(
     if not chosen:
         listed_ones = f"; listed: {_join(left_out)}" if left_out else ""
         raise RecipientError(
-            f"there is no approved admin to encrypt to{listed_ones}", hint="strongroom admin approve FPR"
+            f"there is no approved admin to encrypt to{listed_ones}",
+            hint="strongroom blackbox approve FPR; where there is a store, strongroom admin approve FPR",
         )
     return Recipients(certificates=chosen, left_out=left_out)
 

@@ -113,5 +113,5 @@ def _tell(session: Session, change: AdminChange, word: str) -> None:
     if change.registered_files:
         output.tell(
             f"the {change.registered_files} files that BlackBox keeps are not yet encrypted to {change.name}:"
-            " run blackbox_update_all_files"
+            " run strongroom blackbox update-all-files"
         )
