@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -13,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.keystore.scenes import Scene
 
 from strongroom.errors import FormatError, NotFoundError, SettingsError
+from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_memory
-from strongroom.keystore.running import OPENERS, environment_for
+from strongroom.keystore.running import OPENERS, environment_for, execute
 
 
 @pytest.fixture
@@ -91,3 +93,10 @@ def test_the_program_takes_the_place_of_ours(scene: Scene) -> None:
     assert not set(environ) & set(OPENERS)
     assert run(scene, "/nonexistent/program").stdout == "NotFoundError\n"
     assert run(scene, str(scene.directory)).stdout == "SettingsError\n"
+
+
+def test_a_program_that_is_not_there_leaves_the_signals_as_they_were() -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGPIPE, signal.SIGXFSZ)]
+    with pytest.raises(NotFoundError):
+        execute(["/nonexistent/program"], Environment.of({}))
+    assert [signal.getsignal(each) for each in (signal.SIGPIPE, signal.SIGXFSZ)] == before

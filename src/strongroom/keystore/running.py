@@ -47,13 +47,16 @@ def execute(command: Sequence[str], environment: Environment) -> NoReturn:
     """Replace this process by the command. Raises NotFoundError where there is no such program."""
     sys.stdout.flush()
     sys.stderr.flush()
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
-        # Python ignores these two; a program that inherits that never learns that its pipe has no reader
-        signal.signal(ignored, signal.SIG_DFL)
+    # Python ignores these two; a program that inherits that never learns that its pipe has no reader
+    before = {ignored: signal.signal(ignored, signal.SIG_DFL) for ignored in (signal.SIGPIPE, signal.SIGXFSZ)}
     try:
         os.execvpe(command[0], list(command), dict(environment))  # noqa: S606 - this is the very job of `run`
     except FileNotFoundError:
         pass
     except OSError as error:
         raise SettingsError(f"{command[0]!r} cannot be started: {error.strerror}") from None
+    finally:
+        # still here: the caller's next write to a closed pipe must be an error, not the end of his process
+        for ignored, handler in before.items():
+            signal.signal(ignored, handler)
     raise NotFoundError(f"there is no program {command[0]!r}", hint="give its path, or see PATH")
