@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import sqlite3
@@ -362,6 +363,8 @@ def test_a_fork_under_busy_threads_leaves_both_sides_working(witness: FileWitnes
         for _ in range(10):
             child = os.fork()
             if child == 0:
+                # a child that hangs says where, and ends: nobody waits for it for ever
+                faulthandler.dump_traceback_later(60, exit=True)
                 os._exit(0 if causes(witness, SECOND) == [] else 1)
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     finally:
