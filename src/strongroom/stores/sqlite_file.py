@@ -45,6 +45,12 @@ class SqliteFile:
         self._process = 0
         _LIVE.add(self)
 
+    def __del__(self) -> None:
+        # Whoever forgets to close gets no ResourceWarning of Python 3.13's for a file that he has never heard of. Under
+        # the lock, so that no fork comes while SQLite lets go of it.
+        if _LOCK is not None and getattr(self, "_connection", None) is not None:  # the module may be gone at exit
+            self.close()
+
     def damaged(self, problem: str) -> FormatError:
         """The error for contents that nobody here wrote."""
         return FormatError(f"{self._what} is damaged: {problem}", hint=self._repair)
