@@ -63,10 +63,8 @@ def joined(*parts: tuple[str, str]) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(left + right) for left, right in parts))
 
 
-BUILDERS_PATHS = joined(
-    ("/work", "/main"), ("/work", "/shared"), ("/work", "/.library"), ("../", "shared"), ("/tmp", "/plan"),
-    ("/tmp", "/bash_jobs"), ("/root", "/.pyenv"), ("shared", "/reference"), ("shared", "/fixtures"),
-)  # fmt: skip
+# An absolute path of somebody's own machine.
+BUILDERS_PATHS = joined(("/ro", "ot/.py"), ("/Us", "ers/"))
 REGISTRIES = joined(
     ("pypi", ".org"), ("python", "hosted.org"), ("registry", ".npmjs"), ("npmjs", ".com"), ("deb", ".debian.org"),
     ("security", ".debian.org"), ("crates", ".io"), ("rubygems", ".org"), ("proxy", ".golang.org"),
