@@ -26,6 +26,7 @@ TOOLS = (
     Tool("git", "git", "the repositories"),
     Tool("gpg", "gnupg", "the OpenPGP engine"),
     Tool("openssl", "openssl", "a second opinion on keys", ("version",)),
+    Tool("ssh", "openssh-client", "ssh-keygen comes with it: keys in a form of their own", ("-V",)),
     Tool("redis-server", "redis-server", "caches"),
     Tool("strace", "strace", "what is written, and where"),
     Tool("setpriv", "util-linux", "a process with no rights"),

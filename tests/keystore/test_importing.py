@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -43,7 +42,7 @@ from strongroom.keystore.importing import MAX_SOURCE, Checked, checked, read_sou
 from strongroom.model.types import KeyType
 from strongroom.primitives.secret import SecretBytes
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the keys")
+pytestmark = pytest.mark.machine  # openssl and ssh-keygen make the keys
 
 PASSPHRASE = SecretBytes(b"of the file")
 RAW = bytes(range(7, 39))
@@ -314,8 +313,6 @@ class TestWhatIsNotTaken:
                 taken(raw)
 
     def test_openssh_keys_name_the_command_that_helps(self, tmp_path: Path) -> None:
-        if shutil.which("ssh-keygen") is None:
-            pytest.skip("no ssh-keygen here")
         path = tmp_path / "id"
         subprocess.run(["ssh-keygen", "-q", "-t", "rsa", "-b", "2048", "-N", "", "-f", path], check=True, timeout=60)
         with pytest.raises(FormatError) as caught:

@@ -283,7 +283,7 @@ class SealedStore:
         if not self.header.registered and self._store.lies_open(self.header.root):
             return ExposedRootError(
                 f"root {self.header.root} lies in the clear beside its sealed file in {self.location!r}",
-                hint="remove the file; then strongroom root rotate, and strongroom rotate --exposed",
+                hint="remove the file; whoever read it knows every key here: make a new store with strongroom init",
             )
         return None
 
