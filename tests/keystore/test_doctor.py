@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,13 +127,9 @@ def test_a_hung_agent_is_told(scene: Scene, gpg_homes: GpgHomes) -> None:
     scene.found()
     from strongroom.openpgp.gnupg import GnuPG
 
-    agent = scene.user.agent_pid()
-    os.kill(agent, signal.SIGSTOP)
-    try:
+    with scene.user.hung_agent():
         given = Given(engine=GnuPG(environ=scene.environ, timeout=1))
         examination = examine(str(scene.directory), given=given, environ=scene.bare(HOME="/nonexistent"))
-    finally:
-        os.kill(agent, signal.SIGCONT)
     assert not examination.opens
     assert "agent" in shown(examination)
 

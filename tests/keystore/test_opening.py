@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -122,13 +121,8 @@ def test_a_key_behind_a_passphrase_and_nobody_to_ask(scene: Scene, gpg_homes: Gp
 def test_a_hung_agent_does_not_hang_the_opening(scene: Scene, gpg_homes: GpgHomes) -> None:
     scene.user = gpg_homes("Frank <frank@example.org>")
     scene.found()
-    agent = scene.user.agent_pid()
-    os.kill(agent, signal.SIGSTOP)
-    try:
-        with pytest.raises(AgentError) as caught:
-            scene.open(given=Given(engine=GnuPG(environ=scene.environ, timeout=1)))
-    finally:
-        os.kill(agent, signal.SIGCONT)
+    with scene.user.hung_agent(), pytest.raises(AgentError) as caught:
+        scene.open(given=Given(engine=GnuPG(environ=scene.environ, timeout=1)))
     assert exit_code(caught.value) == CANNOT_OPEN
     scene.open().close()
 

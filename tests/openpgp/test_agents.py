@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -170,9 +169,7 @@ def test_a_missing_pinentry_is_told(peter: GpgHome, sealed: bytes, terminal: str
 def test_a_hung_agent_costs_the_time_limit_and_no_more(gpg_homes: GpgHomes) -> None:
     home = gpg_homes("Hannah <hannah@example.org>")
     sealed = home.encrypt(PLAINTEXT, home.fingerprint)
-    agent = home.agent_pid()
-    os.kill(agent, signal.SIGSTOP)
-    try:
+    with home.hung_agent():
         engine = GnuPG(environ=home.env, terminal="", timeout=1.0)
         for use in (lambda: engine.decrypt(sealed), engine.secret_keys):
             started = time.monotonic()
@@ -180,8 +177,6 @@ def test_a_hung_agent_costs_the_time_limit_and_no_more(gpg_homes: GpgHomes) -> N
                 use()
             assert 0.9 < time.monotonic() - started < 4
             assert "pkill" in caught.value.hint
-    finally:
-        os.kill(agent, signal.SIGCONT)
     assert engine.decrypt(sealed).plaintext.reveal() == PLAINTEXT
 
 
@@ -192,12 +187,11 @@ def test_a_hung_agent_of_an_identity_is_ended_with_its_home(alice: GpgHome) -> N
     assert engine._identity_home is not None
     home = engine._identity_home.path
     there = GpgHome(home)
-    agent = there.agent_pid()
-    os.kill(agent, signal.SIGSTOP)
-    with pytest.raises(AgentError):
-        engine.decrypt(sealed)
-    engine.close()
-    assert not home.exists()
+    with there.hung_agent() as agent:
+        with pytest.raises(AgentError):
+            engine.decrypt(sealed)
+        engine.close()
+        assert not home.exists()
     for _ in range(100):
         if not _runs(agent):
             break

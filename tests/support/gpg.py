@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -147,6 +151,45 @@ class GpgHome:
             env=self.env,
         )
         return int(done.stdout.split()[1])
+
+    @contextlib.contextmanager
+    def hung_agent(self) -> Iterator[int]:
+        """With an agent that takes connections and answers none, which is seen before the block begins.
+
+        Stopping one process proves little: an agent that was just ending leaves its socket to a new one.
+        """
+        stopped: list[int] = []
+        try:
+            for _ in range(5):
+                stopped.append(self.agent_pid())
+                os.kill(stopped[-1], signal.SIGSTOP)
+                if not self._agent_greets():
+                    break
+            else:
+                raise AssertionError(f"{self.home}: an agent answers although {stopped} are stopped")
+            yield stopped[-1]
+        finally:
+            for pid in stopped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+    def _agent_greets(self) -> bool:
+        named = subprocess.run(
+            ["gpgconf", "--homedir", str(self.home), "--list-dirs", "agent-socket"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+            env=self.env,
+        )
+        with socket.socket(socket.AF_UNIX) as asked:
+            asked.settimeout(0.5)
+            try:
+                asked.connect(named.stdout.decode().strip())
+                return bool(asked.recv(1))
+            except TimeoutError:
+                return False
+            except OSError:
+                return True  # its socket went with it: the next gpg starts another
 
     def end_agent(self) -> None:
         """End the agent, which forgets every passphrase."""
