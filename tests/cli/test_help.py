@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import pytest
 
-from strongroom.cli.exitcodes import MEANINGS
 from strongroom.cli.main import cli
 from strongroom.cli.verbs import SECTIONS
+from strongroom.keystore.exitcodes import MEANINGS
 from strongroom.model.types import KeyType
 from tests.cli.program import program, within
 from tests.cli.tree import commands, verbs

@@ -14,7 +14,6 @@ from tests.keystore.test_founding import blackbox_of
 from tests.support.gpg import SAFE_PATH, GpgHome, GpgHomes
 
 from strongroom.blackbox.repository import Repository
-from strongroom.cli.exitcodes import REFUSED, exit_code
 from strongroom.errors import (
     ConflictError,
     ExistsError,
@@ -27,6 +26,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.keystore.admins import add_admin, approve_admin, create_role, list_admins
+from strongroom.keystore.exitcodes import REFUSED, exit_code
 from strongroom.keystore.facade import KeyStore
 from strongroom.openpgp.packets import recipients_of
 

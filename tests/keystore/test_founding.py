@@ -14,7 +14,6 @@ from tests.support.blackbox_fixtures import git, names_as_the_original_reads_the
 from tests.support.gpg import GpgHome, GpgHomes
 
 from strongroom.blackbox.repository import Repository
-from strongroom.cli.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.errors import (
     EngineMissingError,
     ExistsError,
@@ -28,6 +27,7 @@ from strongroom.errors import (
 )
 from strongroom.keystore.admins import list_admins
 from strongroom.keystore.doctor import examine
+from strongroom.keystore.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
 from strongroom.openpgp.gnupg import GnuPG

@@ -15,7 +15,6 @@ from tests.keystore.scenes import PASSPHRASE, Scene, repository, standing_in
 from tests.support.blackbox_fixtures import clone, plaintext_hashes, secret_key, sha256
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.cli.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.errors import (
     AgentError,
     CannotOpenError,
@@ -32,6 +31,7 @@ from strongroom.errors import (
 )
 from strongroom.keystore.admins import create_role
 from strongroom.keystore.credentials import Given
+from strongroom.keystore.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_settings, open_store

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom._encoding import Timestamp
+from strongroom._encoding import Timestamp, format_time
 from strongroom.caching.backends import Backend, FileBackend, backend_of, split_group
 from strongroom.caching.publisher import FILE_LIFE, LIFE, WATCH_LIFE, Issue, Publisher
 from strongroom.errors import ClosedError, FormatError, NotFoundError, SettingsError, StoreError, StrongroomError
@@ -29,6 +29,25 @@ class Published:
     keysets: int
     written: tuple[str, ...]
     unchanged: tuple[str, ...]
+
+    def facts(self) -> dict[str, object]:
+        """For machines: text, numbers and lists."""
+        return {
+            "group": self.group,
+            "serial": self.serial,
+            "expires": format_time(self.expires),
+            "keysets": self.keysets,
+            "written": list(self.written),
+            "unchanged": list(self.unchanged),
+        }
+
+    def sentences(self) -> list[str]:
+        """For people: a line a place."""
+        until = f"{self.keysets} keysets, until {format_time(self.expires)}"
+        return [
+            *(f"published {self.group} to {place}: {until}" for place in self.written),
+            *(f"{self.group} at {place} still serves: {until}" for place in self.unchanged),
+        ]
 
 
 def publish(

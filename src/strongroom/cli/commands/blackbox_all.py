@@ -8,7 +8,6 @@ import click
 
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
-from strongroom.cli.exitcodes import WORK_REMAINS
 from strongroom.cli.groups import VerbCommand
 from strongroom.cli.repository import (
     approved_in,
@@ -19,6 +18,7 @@ from strongroom.cli.repository import (
     repository_of,
     tell_written,
 )
+from strongroom.keystore.exitcodes import WORK_REMAINS
 
 
 @click.command(

@@ -11,7 +11,6 @@ import click
 
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
-from strongroom.cli.exitcodes import FAILED
 from strongroom.cli.groups import VerbCommand
 from strongroom.cli.repository import (
     approved_in,
@@ -24,6 +23,7 @@ from strongroom.cli.repository import (
 )
 from strongroom.cli.shims import install, program
 from strongroom.errors import GitError, StoreError, StrongroomError, UnsupportedError
+from strongroom.keystore.exitcodes import FAILED
 
 if TYPE_CHECKING:
     from strongroom.blackbox.git import Git

@@ -92,26 +92,9 @@ def _watch(session: Session, groups: tuple[str, ...], to: tuple[str, ...], life:
 
 
 def _tell(session: Session, done: Sequence[Published]) -> None:
-    from strongroom._encoding import format_time
-
     if session.as_json:
-        output.write_json(
-            [
-                {
-                    "group": each.group,
-                    "serial": each.serial,
-                    "expires": format_time(each.expires),
-                    "keysets": each.keysets,
-                    "written": list(each.written),
-                    "unchanged": list(each.unchanged),
-                }
-                for each in done
-            ]
-        )
+        output.write_json([each.facts() for each in done])
         return
     for each in done:
-        until = f"{each.keysets} keysets, until {format_time(each.expires)}"
-        for place in each.written:
-            output.tell(f"published {each.group} to {place}: {until}")
-        for place in each.unchanged:
-            output.tell(f"{each.group} at {place} still serves: {until}")
+        for sentence in each.sentences():
+            output.tell(sentence)

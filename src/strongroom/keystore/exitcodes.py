@@ -1,4 +1,4 @@
-"""What a command's exit status means. The table is the whole truth; nothing else in the CLI picks a number."""
+"""What the exit status of a command means. The table is the whole truth: neither the CLI nor Django picks a number."""
 
 from __future__ import annotations
 

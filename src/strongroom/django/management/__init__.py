@@ -1,0 +1,1 @@
+"""Where Django looks for commands. Nothing else is kept here."""

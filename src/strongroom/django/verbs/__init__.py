@@ -1,0 +1,11 @@
+"""The verbs of `manage.py strongroom`, one module each. This table is the whole list; nothing registers itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from strongroom.django.verbs.base import Verb
+from strongroom.django.verbs.publish import PUBLISH
+
+VERBS: Mapping[str, Verb] = MappingProxyType({"publish": PUBLISH})
