@@ -19,6 +19,7 @@ from strongroom.keystore.handles.keys import PrivateKey, PublicKey, private_key_
 from strongroom.keystore.handles.mac import Mac
 from strongroom.keystore.handles.secret import Secret
 from strongroom.keystore.handles.signing import Signer, Verifier
+from strongroom.keystore.in_use import InUse, Use
 from strongroom.keystore.lifecycle import Lifecycle
 from strongroom.keystore.live import Gate, LiveKeyset, Snapshot
 from strongroom.keystore.making import Maker, RandomMaker
@@ -57,6 +58,7 @@ class KeyStore(Moves):
         self.base = base
         self.after_change: Callable[[], None] | None = None
         """Called after every change that was made here and written. It must not raise."""
+        self._reports: list[InUse] = []
         self._throw_away = throw_away
         self._maker: Maker = RandomMaker() if maker is None else maker
         self._gate = Gate()
@@ -185,6 +187,18 @@ class KeyStore(Moves):
     def __contains__(self, name: str) -> bool:
         self._gate.check()
         return name in self.source.names()
+
+    # --- what depends on it
+
+    def register_use(self, report: InUse) -> None:
+        """Have `report` asked what versions still protect. Registering the same one again changes nothing."""
+        if report not in self._reports:
+            self._reports.append(report)
+
+    def uses(self, name: str) -> tuple[Use, ...]:
+        """What the versions of a keyset still protect, as far as whoever is registered here knows. NotFoundError."""
+        keyset = self.show(name)
+        return tuple(use for report in self._reports for use in report.uses(keyset))
 
     # --- whose store this is, and what was seen of it
 
