@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tink import TinkError, aead, hybrid, mac, signature
+from tink import TinkError, aead, hybrid, mac, signature, streaming_aead
 
 from strongroom.errors import DecryptionError, SignatureError
 from strongroom.primitives.aead import AesGcmKey, XAesGcmKey
@@ -19,6 +22,7 @@ from strongroom.primitives.signing import (
     RsaPssPrivate,
     RsaPssPublic,
 )
+from strongroom.primitives.streaming import FIRST, HEADER_LENGTH, OTHER, StreamKey
 from tests.primitives.material_cases import made, public
 from tests.primitives.tink_keysets import handle
 
@@ -112,3 +116,28 @@ def test_hpke(kind: str, prefix: bytes, data: bytes, context: bytes) -> None:
         decrypt(ciphertext, context + b"!")
     with pytest.raises(DecryptionError):
         ours_out.decrypt(theirs, context + b"!")
+
+
+@pytest.mark.parametrize("size", [0, 1, FIRST - 1, FIRST, FIRST + 1, FIRST + OTHER, FIRST + 2 * OTHER + 17])
+def test_streams(size: int) -> None:
+    material, data = made("aes256-gcm"), bytes(range(256)) * (size // 256) + bytes(size % 256)
+    theirs = handle("streams", material, key_id=KEY_ID, prefix=b"").primitive(streaming_aead.StreamingAead)
+    sealer = StreamKey(material, b"").seal(b"about it")
+    ours = sealer.header + sealer.update(data) + sealer.finish()
+    with theirs.new_decrypting_stream(io.BytesIO(ours), b"about it") as stream:
+        assert stream.read() == data
+
+    class Kept(io.BytesIO):
+        def close(self) -> None:
+            self.kept = self.getvalue()
+            super().close()
+
+    place = Kept()
+    with theirs.new_encrypting_stream(place, b"about it") as stream:
+        stream.write(data)
+    assert len(place.kept) == len(ours)
+    opener = StreamKey(material, b"").open(place.kept[:HEADER_LENGTH], b"about it")
+    starts = [HEADER_LENGTH, *range(65_536, len(place.kept), 65_536), len(place.kept)]
+    parts = [place.kept[start:stop] for start, stop in pairwise(starts)]
+    opened = [opener.segment(part, number=number, last=number == len(parts) - 1) for number, part in enumerate(parts)]
+    assert b"".join(opened) == data

@@ -8,8 +8,18 @@ from base64 import b64encode
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from tink import KeysetHandle, aead, hybrid, json_proto_keyset_format, mac, secret_key_access, signature
+from tink import (
+    KeysetHandle,
+    aead,
+    hybrid,
+    json_proto_keyset_format,
+    mac,
+    secret_key_access,
+    signature,
+    streaming_aead,
+)
 from tink.proto import (
+    aes_gcm_hkdf_streaming_pb2,
     aes_gcm_pb2,
     common_pb2,
     ecdsa_pb2,
@@ -23,12 +33,13 @@ from tink.proto import (
 from strongroom.primitives import material
 from strongroom.primitives.secret import SecretBytes
 
-for _family in (aead, mac, signature, hybrid):
+for _family in (aead, mac, signature, hybrid, streaming_aead):
     _family.register()
 
 _TYPES = {
     "aes256-gcm": "AesGcmKey",
     "xaes256-gcm": "XAesGcmKey",
+    "streams": "AesGcmHkdfStreamingKey",
     "hmac-sha256": "HmacKey",
     "ed25519": "Ed25519PrivateKey",
     "ecdsa-p256": "EcdsaPrivateKey",
@@ -72,6 +83,11 @@ def _proto(kind: str, secret: SecretBytes) -> bytes:
     if kind == "xaes256-gcm":
         salted = x_aes_gcm_pb2.XAesGcmParams(salt_size=12)  # with the IV's 12 bytes: C2SP's nonce of 24
         return x_aes_gcm_pb2.XAesGcmKey(params=salted, key_value=raw).SerializeToString()
+    if kind == "streams":
+        layout = aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingParams(
+            ciphertext_segment_size=65_536, derived_key_size=32, hkdf_hash_type=common_pb2.SHA256
+        )
+        return aes_gcm_hkdf_streaming_pb2.AesGcmHkdfStreamingKey(params=layout, key_value=raw).SerializeToString()
     if kind == "hmac-sha256":
         parameters = hmac_pb2.HmacParams(hash=common_pb2.SHA256, tag_size=32)
         return hmac_pb2.HmacKey(params=parameters, key_value=raw).SerializeToString()

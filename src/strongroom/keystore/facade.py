@@ -19,6 +19,7 @@ from strongroom.keystore.handles.keys import PrivateKey, PublicKey, private_key_
 from strongroom.keystore.handles.mac import Mac
 from strongroom.keystore.handles.secret import Secret
 from strongroom.keystore.handles.signing import Signer, Verifier
+from strongroom.keystore.handles.streams import Streams
 from strongroom.keystore.in_use import InUse, Use
 from strongroom.keystore.lifecycle import Lifecycle
 from strongroom.keystore.live import Gate, LiveKeyset, Snapshot
@@ -34,9 +35,9 @@ from strongroom.stores.sealed import SealedStore
 class KeyStore(Moves):
     """An open store.
 
-    Handles (`fernet`, `aead`, `mac`, `signer`, `verifier`, `hybrid`, `secret`) may be kept: they follow the keyset.
-    A second look-up of a name costs what a dict look-up costs. Threads may share a KeyStore; after a fork the child
-    may go on using it. Close it, or use it in a `with` block.
+    Handles (`fernet`, `aead`, `streams`, `mac`, `signer`, `verifier`, `hybrid`, `secret`) may be kept: they follow the
+    keyset. A second look-up of a name costs what a dict look-up costs. Threads may share a KeyStore; after a fork the
+    child may go on using it. Close it, or use it in a `with` block.
     """
 
     def __init__(
@@ -71,6 +72,9 @@ class KeyStore(Moves):
         self._aeads: LocalCache[Aead] = LocalCache(
             lambda name: Aead(self._for(name, KeyType.AES256_GCM)), entries=entries
         )
+        self._streams: LocalCache[Streams] = LocalCache(
+            lambda name: Streams(self._for(name, KeyType.AES256_GCM)), entries=entries
+        )
         self._macs: LocalCache[Mac] = LocalCache(
             lambda name: Mac(self._for(name, KeyType.HMAC_SHA256)), entries=entries
         )
@@ -89,6 +93,7 @@ class KeyStore(Moves):
         self._caches = (
             self._fernets,
             self._aeads,
+            self._streams,
             self._macs,
             self._signers,
             self._verifiers,
@@ -106,6 +111,10 @@ class KeyStore(Moves):
     def aead(self, name: str) -> Aead:
         """Authenticated encryption with associated data (AES-256-GCM, XAES-256-GCM)."""
         return self._aeads[name]
+
+    def streams(self, name: str) -> Streams:
+        """Encryption of files, in segments, under an AEAD keyset."""
+        return self._streams[name]
 
     def mac(self, name: str) -> Mac:
         """Message authentication (HMAC-SHA-256, RFC 2104)."""
