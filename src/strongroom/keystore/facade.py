@@ -15,6 +15,7 @@ from strongroom.keystore import acts
 from strongroom.keystore.handles.aead import Aead
 from strongroom.keystore.handles.fernet import Fernet
 from strongroom.keystore.handles.hybrid import Hybrid
+from strongroom.keystore.handles.jwt import USUAL_TYPE, JwtKeys
 from strongroom.keystore.handles.keys import PrivateKey, PublicKey, private_key_of, public_key_of
 from strongroom.keystore.handles.mac import Mac
 from strongroom.keystore.handles.secret import Secret
@@ -26,7 +27,7 @@ from strongroom.keystore.live import Gate, LiveKeyset, Snapshot
 from strongroom.keystore.making import Maker, RandomMaker
 from strongroom.keystore.moves import Moves
 from strongroom.model.keyset import Keyset
-from strongroom.model.types import KeyType
+from strongroom.model.types import TRAITS, KeyType, Purpose
 from strongroom.stores.acceptance import Witnessed
 from strongroom.stores.base import Source
 from strongroom.stores.sealed import SealedStore
@@ -90,6 +91,7 @@ class KeyStore(Moves):
         self._secrets: LocalCache[Secret] = LocalCache(
             lambda name: Secret(self._for(name, KeyType.SECRET)), entries=entries
         )
+        self._jwts: LocalCache[JwtKeys] = LocalCache(self._jwt, entries=entries)
         self._caches = (
             self._fernets,
             self._aeads,
@@ -99,6 +101,7 @@ class KeyStore(Moves):
             self._verifiers,
             self._hybrids,
             self._secrets,
+            self._jwts,
             self._live,
         )
 
@@ -131,6 +134,10 @@ class KeyStore(Moves):
     def hybrid(self, name: str) -> Hybrid:
         """Encryption to a public key: HPKE (RFC 9180) for x25519 and mlkem768-x25519, JWE (RFC 7516) for RSA."""
         return self._hybrids[name]
+
+    def jwt(self, name: str, *, algorithm: str | None = None) -> JwtKeys:
+        """Keys for JSON Web Tokens: EdDSA, ES256, and RS256 or PS256, which RSA keysets want said (RFC 8725)."""
+        return self._jwts[f"{algorithm or ''} {name}"]
 
     def secret(self, name: str) -> Secret:
         """Opaque bytes; `reveal` lets them out."""
@@ -270,10 +277,15 @@ class KeyStore(Moves):
         live.snapshot()  # a missing keyset is told now, and nothing is kept of it
         return live
 
+    def _jwt(self, key: str) -> JwtKeys:
+        algorithm, _, name = key.partition(" ")
+        live = self._for(name, USUAL_TYPE.get(algorithm, KeyType.ED25519))
+        return JwtKeys(live, algorithm or None, confirmed=self._confirmed)
+
     def _for(self, name: str, usual: KeyType) -> LiveKeyset:
         if self._throw_away and name not in self._live and name not in self.source.names():
             # STRONGROOM_BUILD: whatever is asked for is made up, and gone with the process
-            self.create(name, usual)
+            self.create(name, usual, purpose=None if TRAITS[usual].default_purpose else Purpose.SIGN)
         return self._live[name]
 
     @property

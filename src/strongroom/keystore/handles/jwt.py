@@ -1,0 +1,236 @@
+"""Keys for JSON Web Tokens, bound to a keyset: the algorithm is the keyset's, and no token has a say in it (RFC 8725).
+
+The tokens themselves are made and read by a JWT library; it is given the key, the one algorithm and the key's id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import NamedTuple, TypedDict
+
+from strongroom._encoding import Timestamp, b64decode
+from strongroom.errors import FormatError, IntegrityError, PurposeError, SignatureError
+from strongroom.formats.jwk import Jwk, public_jwk, thumbprint
+from strongroom.keystore.handles.base import Handle, Kit
+from strongroom.keystore.handles.keys import PrivateKey, private_key_of
+from strongroom.keystore.handles.prefixed import wanted
+from strongroom.keystore.live import LiveKeyset, Snapshot
+from strongroom.model.keyset import Keyset
+from strongroom.model.states import KeyState
+from strongroom.model.types import KeyType, Purpose
+from strongroom.model.version import Version
+from strongroom.primitives import material
+
+# One key, one algorithm (RFC 8725 section 3.1). RSA keys can do two (RFC 7518 section 3.1): their caller says which.
+_RSA = ("RS256", "PS256")
+ALGORITHMS: Mapping[KeyType, tuple[str, ...]] = MappingProxyType(
+    {
+        KeyType.ED25519: ("EdDSA",),
+        KeyType.ECDSA_P256: ("ES256",),
+        KeyType.RSA_2048: _RSA,
+        KeyType.RSA_3072: _RSA,
+        KeyType.RSA_4096: _RSA,
+    }
+)
+USUAL_TYPE: Mapping[str, KeyType] = MappingProxyType(
+    {"ES256": KeyType.ECDSA_P256, "RS256": KeyType.RSA_2048, "PS256": KeyType.RSA_2048}
+)
+"""What a build makes up for an algorithm; everything else is Ed25519."""
+
+MAX_HEADER = 4096
+"""Characters of the longest token header that is looked at."""
+
+
+class Signing(TypedDict):
+    """`jwt.encode(claims, **keys.signing())`."""
+
+    key: PrivateKey
+    algorithm: str
+    headers: dict[str, str]
+
+
+class Verifying(TypedDict):
+    """`jwt.decode(token, **keys.verifying(token))`."""
+
+    key: object
+    algorithms: list[str]
+
+
+class _Public(NamedTuple):
+    version: Version
+    key: object
+    jwk: Jwk
+
+
+class _JwtKit(Kit):
+    __slots__ = ("_confirmed", "_signing", "algorithm", "by_kid", "kids")
+
+    def __init__(self, snapshot: Snapshot, algorithm: str, confirmed: set[bytes]) -> None:
+        super().__init__(snapshot)
+        self.algorithm = algorithm
+        self._confirmed = confirmed
+        self._signing: tuple[PrivateKey, str] | None = None
+        self.by_kid: dict[str, _Public] = {}
+        self.kids: dict[int, str] = {}
+        for version in snapshot.keyset.processing(snapshot.now):
+            public = _public(snapshot, version)
+            kid = thumbprint(public.jwk)
+            self.by_kid[kid] = public
+            self.kids[version.number] = kid
+
+    def signing(self) -> tuple[PrivateKey, str]:
+        """The primary's private key and its kid: of one snapshot, so that no rotation comes between them."""
+        held = self._signing
+        if held is None:
+            version = self.protecting
+            key = private_key_of(self.snapshot, version.number, confirmed=self._confirmed)
+            held = self._signing = key, self.kids[version.number]
+        return held
+
+
+class JwtKeys(Handle[_JwtKit]):
+    """EdDSA for ed25519, ES256 for ecdsa-p256, RS256 or PS256 for RSA (RFC 7518 section 3.1, RFC 8037 section 3.1).
+
+    A key's id, `kid`, is the thumbprint of its public half (RFC 7638). A worker that was granted the public halves only
+    has everything but `signing`.
+    """
+
+    __slots__ = ("_confirmed", "algorithm")
+
+    def __init__(self, live: LiveKeyset, algorithm: str | None, *, confirmed: set[bytes]) -> None:
+        self._confirmed = confirmed
+        self.algorithm = _algorithm(live.snapshot(), live.name, algorithm)
+        """What signs, and the one thing that verifies."""
+        super().__init__(live)
+
+    def _make(self, snapshot: Snapshot) -> _JwtKit:
+        return _JwtKit(snapshot, self.algorithm, self._confirmed)
+
+    @property
+    def kid(self) -> str:
+        """The id of the key that signs now. Raises StateError where none does."""
+        kit = self._current()
+        return kit.kids[kit.protecting.number]
+
+    def signing(self) -> Signing:
+        """What PyJWT's `encode` wants beside the claims. The private key leaves here, as `private_key` lets it.
+
+        Raises StateError where no version signs now, NotGrantedError where only public halves were granted.
+        """
+        key, kid = self._current().signing()
+        return {"key": key, "algorithm": self.algorithm, "headers": {"kid": kid}}
+
+    def verifying(self, token: str | bytes) -> Verifying:
+        """What PyJWT's `decode` wants beside the token: the public key that the token's `kid` names, and the algorithm.
+
+        Of the header only `kid` is used; a key that it brings or points to (jwk, jku, x5c, x5u) never is. A token with
+        no `kid` was made before its key came here: the oldest version is its key. SignatureError where the algorithm is
+        not the keyset's, where the kid is not one of its keys that may verify now, and for a `crit` (RFC 7515 4.1.11).
+        """
+        header = _header(token)
+        if header is None or header.get("alg") != self.algorithm or "crit" in header:
+            raise SignatureError(_FAILED)
+        return {"key": self.verifying_key(header.get("kid")), "algorithms": [self.algorithm]}
+
+    def verifying_key(self, kid: object = None) -> object:
+        """The public key with this id; the oldest version's for None. SignatureError, as above."""
+        by_kid = self._current().by_kid
+        if kid is None and by_kid:
+            return min(by_kid.values(), key=lambda public: public.version.number).key
+        found = by_kid.get(kid) if isinstance(kid, str) else None
+        if found is None:
+            raise SignatureError(_FAILED)
+        return found.key
+
+    def jwks(self, *, tokens_live: timedelta) -> dict[str, list[dict[str, str]]]:
+        """The keys to publish (RFC 7517 section 5), the one that signs first.
+
+        Those are: the next ones, before they sign; the one that signs; and those that have stopped signing less than
+        `tokens_live` ago, because tokens of theirs may still be about. Suspended, compromised and destroyed ones are
+        left out at once.
+        """
+        kit = self._current()
+        now = self._live.clock.now()
+        lives_ms = round(tokens_live.total_seconds() * 1000)
+        return {
+            "keys": [
+                {**public.jwk, "kid": kid, "alg": self.algorithm, "use": "sig"}
+                for kid, public in kit.by_kid.items()
+                if _is_published(kit.snapshot.keyset, public.version, now=now, lives_ms=lives_ms)
+            ]
+        }
+
+
+_FAILED = "the token was not signed by a key of this keyset"
+
+
+def _algorithm(snapshot: Snapshot, name: str, wanted_one: str | None) -> str:
+    """The algorithm of the keyset's tokens. PurposeError where it is not to sign, or its keys do not do this one."""
+    wanted(snapshot, name, ALGORITHMS, "keys for tokens")
+    keyset = snapshot.keyset
+    if keyset.purpose is not Purpose.SIGN:
+        raise PurposeError(f"{name!r} was made to {keyset.purpose.value}, not to sign", hint=f"strongroom show {name}")
+    lawful = ALGORITHMS[keyset.type]
+    if wanted_one is None and len(lawful) == 1:
+        return lawful[0]
+    if wanted_one not in lawful:
+        which = "say which" if wanted_one is None else f"not {wanted_one!r}"
+        raise PurposeError(
+            f"{name!r} is {keyset.type.value}, which signs tokens by {' or '.join(lawful)}: {which}",
+            hint=f"write the algorithm as {lawful[0]!r}, or make a keyset of another type: strongroom create --help",
+        )
+    return wanted_one
+
+
+def _public(snapshot: Snapshot, version: Version) -> _Public:
+    if version.public is None or not snapshot.opened.verified:
+        raise IntegrityError(f"the public half of version {version.number} is not verified")
+    key = material.public_key(snapshot.keyset.type.value, version.public)
+    return _Public(version, key, public_jwk(key))
+
+
+def _is_published(keyset: Keyset, version: Version, *, now: Timestamp, lives_ms: int) -> bool:
+    """Whether a version that may verify now is shown to others."""
+    state = version.state_at(now)
+    if version is keyset.primary_at(now) or state is KeyState.PRE_ACTIVATION:
+        return True
+    stopped = _stopped(keyset, version, now)
+    if stopped is None:  # it never signed: one that may still come to it is shown before it does
+        return state is KeyState.ACTIVE
+    return now < stopped + lives_ms
+
+
+def _stopped(keyset: Keyset, version: Version, now: Timestamp) -> int | None:
+    """When the version ceased to be primary; None for one that never was. Destroyed successors count: they were it."""
+    if not version.in_force(now):
+        return None
+    rank = (version.promote_at or 0, version.number)
+    later = [
+        other.promote_at
+        for other in keyset.versions
+        if other.promote_at is not None and other.in_force(now) and (other.promote_at, other.number) > rank
+    ]
+    return min(later, default=None)
+
+
+def _header(token: str | bytes) -> dict[str, object] | None:
+    """The header of a compact JWS (RFC 7515 section 3.1), not yet authentic; None where there is none to read."""
+    try:
+        text = token.decode("ascii") if isinstance(token, bytes) else token
+        first, dot, _ = text.partition(".")
+        if not dot or len(first) > MAX_HEADER:
+            return None
+        header = json.loads(b64decode(first), object_pairs_hook=_once)
+    except (ValueError, RecursionError, FormatError):
+        return None
+    return header if isinstance(header, dict) else None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):  # RFC 7515 section 4: two readers could each take another one
+        raise ValueError("a name is given twice")
+    return found
