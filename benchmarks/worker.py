@@ -15,8 +15,8 @@ from tests.workers.scenes import Site
 
 from benchmarks._timing import Row, main, measure
 from strongroom._clock import SYSTEM_CLOCK
-from strongroom.caching.backends import RedisBackend
 from strongroom.caching.publication import label, parse
+from strongroom.caching.redis_backend import RedisBackend
 from strongroom.caching.worker import WorkerSource
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.publishing import publish

@@ -10,7 +10,7 @@ from typing import Any
 
 from strongroom._clock import Clock
 from strongroom._encoding import Timestamp
-from strongroom.caching.backends import FileBackend
+from strongroom.caching.file_backend import FileBackend
 from strongroom.caching.publisher import LIFE, Issue, Publisher
 from strongroom.caching.worker import WorkerSource
 from strongroom.keystore import workers

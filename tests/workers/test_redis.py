@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from strongroom._clock import SYSTEM_CLOCK
-from strongroom.caching.backends import FileBackend, Guarded, RedisBackend, backend_of, split_group
+from strongroom.caching.breaker import Guarded
+from strongroom.caching.file_backend import FileBackend
+from strongroom.caching.locating import backend_of, split_group
 from strongroom.caching.observing import LoggingObserver
 from strongroom.caching.publication import MAX_PUBLICATION
 from strongroom.caching.publisher import LIFE
+from strongroom.caching.redis_backend import RedisBackend
 from strongroom.caching.worker import WorkerSource
 from strongroom.errors import FormatError, NotFoundError, NotPublishedError, SettingsError, StoreError
 from strongroom.keystore import publishing, workers

@@ -10,7 +10,8 @@ from typing import Final
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, format_time
-from strongroom.caching.backends import Backend, Guarded
+from strongroom.caching.backends import Backend
+from strongroom.caching.breaker import Guarded
 from strongroom.caching.forklock import ForkLock
 from strongroom.caching.observing import LoggingObserver, Observer
 from strongroom.caching.publication import SKEW, check, key_hash, parse, serial_in

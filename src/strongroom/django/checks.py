@@ -17,23 +17,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core import checks
-from django.utils.module_loading import import_string
 
 from strongroom.django import conf
-from strongroom.django.serializers import BytesSerializer
+from strongroom.django.pickling import unpickles
 from strongroom.errors import StrongroomError
 from strongroom.keystore.inspecting import is_development_store, store_directory, witness_is_possible
 from strongroom.keystore.settings import StoreSettings, is_build
-
-_SERIALIZER = "strongroom.django.serializers.BytesSerializer"
-_PICKLING = {
-    "django.core.cache.backends.filebased.FileBasedCache",
-    "django.core.cache.backends.db.DatabaseCache",
-    "django.core.cache.backends.memcached.BaseMemcachedCache",
-    "django.core.cache.backends.memcached.PyMemcacheCache",
-    "django.core.cache.backends.memcached.PyLibMCCache",
-}
-_REDIS = {"django.core.cache.backends.redis.RedisCache": "serializer", "django_redis.cache.RedisCache": "SERIALIZER"}
 
 Message = checks.CheckMessage
 
@@ -85,26 +74,25 @@ def check_caches(app_configs: Any, **kwargs: Any) -> list[Message]:
     """E003, E004."""
     found: list[Message] = []
     for alias, store in _readable():
-        if store.cache is None or "://" in store.cache:
-            continue
-        cache = settings.CACHES.get(store.cache)
-        if cache is None:
-            found.append(
-                checks.Error(
-                    f"STRONGROOM[{alias!r}]: CACHE names {store.cache!r}, which CACHES does not have",
-                    hint="name an alias of CACHES, or a URL like redis://127.0.0.1:6379/0",
-                    id="strongroom.E004",
+        for setting, named in conf.cache_aliases(store):
+            cache = settings.CACHES.get(named)
+            if cache is None:
+                found.append(
+                    checks.Error(
+                        f"STRONGROOM[{alias!r}]: {setting} names {named!r}, which CACHES does not have",
+                        hint="name an alias of CACHES, or a URL like redis://127.0.0.1:6379/0",
+                        id="strongroom.E004",
+                    )
                 )
-            )
-        elif (hint := _unpickles(cache, allowed=store.allow_pickle_backend)) is not None:
-            found.append(
-                checks.Error(
-                    f"STRONGROOM[{alias!r}]: the cache {store.cache!r} unpickles what it finds, before a signature can"
-                    " be looked at: whoever can write to it can run code here",
-                    hint=hint,
-                    id="strongroom.E003",
+            elif (hint := unpickles(cache, allowed=store.allow_pickle_backend)) is not None:
+                found.append(
+                    checks.Error(
+                        f"STRONGROOM[{alias!r}]: the cache {named!r} unpickles what it finds, before a signature can"
+                        " be looked at: whoever can write to it can run code here",
+                        hint=hint,
+                        id="strongroom.E003",
+                    )
                 )
-            )
     return found
 
 
@@ -184,36 +172,3 @@ def _served() -> Iterator[tuple[str, Path]]:
     for entry in getattr(settings, "STATICFILES_DIRS", ()):
         place = entry[1] if isinstance(entry, (list, tuple)) else entry  # (prefix, directory)
         yield "STATICFILES_DIRS", Path(place).resolve()
-
-
-def _unpickles(cache: dict[str, Any], *, allowed: bool) -> str | None:
-    """What to do about a cache alias that unpickles, or None where it does not."""
-    names = _lineage(str(cache.get("BACKEND", "")))
-    for backend in names & _REDIS.keys():
-        option = _REDIS[backend]
-        if _is_ours((cache.get("OPTIONS") or {}).get(option)):
-            return None
-        return f'set "OPTIONS": {{"{option}": "{_SERIALIZER}"}} in CACHES'
-    if names & _PICKLING and not allowed:
-        return "use Redis with the BytesSerializer, or set ALLOW_PICKLE_BACKEND where nobody else can write to it"
-    return None
-
-
-def _lineage(backend: str) -> set[str]:
-    """The backend's name and, where it can be imported, those of the classes that it derives from."""
-    try:
-        found = import_string(backend)
-    except ImportError:  # Django's own checks, or the first use, tell of a backend that is not installed
-        return {backend}
-    return {backend, *(f"{each.__module__}.{each.__qualname__}" for each in getattr(found, "__mro__", ()))}
-
-
-def _is_ours(serializer: object) -> bool:
-    if isinstance(serializer, str):
-        try:
-            serializer = import_string(serializer)
-        except ImportError:
-            return False
-    return isinstance(serializer, BytesSerializer) or (
-        isinstance(serializer, type) and issubclass(serializer, BytesSerializer)
-    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from django.conf import settings
 
+from strongroom.caching.locating import DJANGO_SCHEME, split_group
 from strongroom.errors import SettingsError
+from strongroom.keystore.finding import split_url
 from strongroom.keystore.settings import StoreSettings
 
 SETTING = "STRONGROOM"
@@ -26,12 +29,27 @@ def store_settings(alias: str) -> StoreSettings:
             f"{SETTING} has no store {alias!r}; it has {', '.join(map(repr, stores)) or 'none'}",
             hint=f"add {alias!r} to {SETTING} in the settings, like {SETTING} = {{{alias!r}: {{'STORE': …}}}}",
         )
-    return StoreSettings.from_mapping(stores[alias])
+    said = StoreSettings.from_mapping(stores[alias])
+    return said if said.cache is None else replace(said, cache=" ".join(map(_as_url, said.cache.split())))
 
 
 def effective_settings(alias: str) -> StoreSettings:
     """`store_settings`, and the environment's where they say nothing: what opening will go by. SettingsError."""
     return store_settings(alias).over(StoreSettings.from_environment())
+
+
+def cache_aliases(store: StoreSettings) -> Iterator[tuple[str, str]]:
+    """The aliases of CACHES where publications lie, each with the setting that names it. SettingsError."""
+    for setting, places in (("CACHE", store.cache), ("STORE", store.store)):
+        for place in (places or "").split():
+            scheme, rest = split_url(split_group(place)[0]) or ("", "")
+            if scheme == DJANGO_SCHEME:
+                yield setting, rest
+
+
+def _as_url(place: str) -> str:
+    """An alias of CACHES as a URL; a URL as it is."""
+    return place if ":" in place or "/" in place else f"{DJANGO_SCHEME}:{place}"
 
 
 def _stores() -> Mapping[str, Mapping[str, object]]:

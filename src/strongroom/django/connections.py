@@ -49,10 +49,10 @@ keystores = Keystores()
 
 
 def _settings_changed(*, setting: str, **_: object) -> None:
-    if setting == conf.SETTING:
+    if setting in {conf.SETTING, "CACHES"}:
         keystores.close_all()
 
 
 def follow_settings() -> None:
-    """Close what is open when tests override STRONGROOM."""
+    """Close what is open when tests override STRONGROOM, or the caches where publications lie."""
     setting_changed.connect(_settings_changed, dispatch_uid="strongroom.connections")

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.caching.limits import DEFAULT_LIMITS, Limits
+from strongroom.caching.locating import SCHEMES as PUBLICATION_SCHEMES
 from strongroom.errors import NoSecretKeyError, NotFoundError, SettingsError, UnsupportedError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
@@ -20,7 +21,7 @@ from strongroom.keystore.finding import DEFAULT_DIRECTORY, current_directory, di
 from strongroom.keystore.making import SeededMaker
 from strongroom.keystore.publishing import publish_changes
 from strongroom.keystore.settings import StoreSettings, is_build
-from strongroom.keystore.worker_opening import PUBLICATION_SCHEMES, open_worker
+from strongroom.keystore.worker_opening import open_worker
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header import Header
@@ -149,7 +150,9 @@ def _open_sealed(
     source = SealedStore(store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience)
     keystore = KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
     if settings.cache is not None and split_url(settings.cache) is not None:
-        keystore.after_change = publish_changes(keystore, settings.cache.split())
+        keystore.after_change = publish_changes(
+            keystore, settings.cache.split(), allow_pickle=settings.allow_pickle_backend
+        )
     return keystore
 
 

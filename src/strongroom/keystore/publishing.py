@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom._encoding import Timestamp, format_time
-from strongroom.caching.backends import Backend, FileBackend, backend_of, split_group
+from strongroom.caching.backends import Backend
+from strongroom.caching.file_backend import FileBackend
+from strongroom.caching.locating import backend_of, split_group
 from strongroom.caching.publisher import FILE_LIFE, LIFE, WATCH_LIFE, Issue, Publisher
 from strongroom.errors import ClosedError, FormatError, NotFoundError, SettingsError, StoreError, StrongroomError
 from strongroom.keystore import acts
@@ -58,11 +60,13 @@ def publish(
     to: Sequence[str] = (),
     life: int | None = None,
     force: bool = False,
+    allow_pickle: bool = False,
 ) -> tuple[Published, ...]:
     """Publish what was granted to these groups (all, where none is named) into a file, or to URLs, or both.
 
     life: seconds that it holds; by default 24 hours at a URL and 30 days in a file. Nothing is written where nothing
-    has changed and over half of that is left. Raises SettingsError (no place, or one file for several groups),
+    has changed and over half of that is left. allow_pickle: a Django cache that unpickles will
+    do. Raises SettingsError (no place, or one file for several groups),
     NotFoundError, StaleError (`force` overrides it where what is published is newer), ExposedRootError, PolicyError;
     StoreError once all other places are served.
     """
@@ -83,7 +87,7 @@ def publish(
         for url in to:
             bare, named = split_group(url)
             if named is None or named == group.name:
-                backend = backend_of(bare, store=store, group=group.name, timeout=TIMEOUT)
+                backend = backend_of(bare, store=store, group=group.name, timeout=TIMEOUT, allow_pickle=allow_pickle)
                 (files if isinstance(backend, FileBackend) else caches).append(backend)
         if files and len(read) > 1:
             raise SettingsError(
@@ -101,7 +105,12 @@ def publish(
 
 
 def watch(
-    keystore: KeyStore, groups: Sequence[str] = (), *, to: Sequence[str], life: int = WATCH_LIFE
+    keystore: KeyStore,
+    groups: Sequence[str] = (),
+    *,
+    to: Sequence[str],
+    life: int = WATCH_LIFE,
+    allow_pickle: bool = False,
 ) -> Iterator[tuple[Published, ...] | StrongroomError]:
     """Publish, and again each time that the next result is asked for: what was done, or what kept it from being done.
 
@@ -110,21 +119,21 @@ def watch(
     """
     while True:
         try:
-            yield publish(keystore, groups, to=to, life=life)
+            yield publish(keystore, groups, to=to, life=life, allow_pickle=allow_pickle)
         except (ClosedError, SettingsError):
             raise
         except StrongroomError as problem:
             yield problem
 
 
-def publish_changes(keystore: KeyStore, to: Sequence[str]) -> Callable[[], None]:
+def publish_changes(keystore: KeyStore, to: Sequence[str], *, allow_pickle: bool = False) -> Callable[[], None]:
     """What a holder with CACHE does after each change. A change that is written stands, published or not: a trouble is
     a warning, and the next change, or `strongroom publish`, makes up for it."""
 
     def publish_change() -> None:
         try:
             if WorkerGroups(keystore.sealed, keystore.base).names():
-                publish(keystore, to=to)
+                publish(keystore, to=to, allow_pickle=allow_pickle)
         except StrongroomError as problem:
             acts.warn("publish-failed", error=type(problem).__name__, problem=problem)
 

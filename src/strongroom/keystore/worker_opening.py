@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from strongroom._clock import Clock
-from strongroom.caching.backends import REDIS_SCHEMES, TIMEOUT, Backend, backend_of, split_group
+from strongroom.caching.backends import Backend
 from strongroom.caching.limits import Limits
+from strongroom.caching.locating import backend_of, split_group
 from strongroom.caching.worker import WAIT, WorkerSource
 from strongroom.errors import IdentityError, SettingsError
 from strongroom.keystore.credentials import Given
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.settings import StoreSettings
 from strongroom.sealing.identities import WorkerIdentity
-
-PUBLICATION_SCHEMES = ("file", *REDIS_SCHEMES)
-"""The URL schemes under which publications lie."""
 
 
 def open_worker(
@@ -41,7 +39,7 @@ def open_worker(
             + ("none was given" if identity is None else f"{identity.name!r} is of kind {identity.kind!r}"),
             hint="strongroom worker create GROUP makes one; STRONGROOM_IDENTITY_FILE names it",
         )
-    backends = [_backend(url, identity, settings.group) for url in location.split()]
+    backends = [_backend(url, identity, settings) for url in location.split()]
     source = WorkerSource(identity, backends, clock=clock, min_serial=settings.min_serial or 0)
     try:
         source.wait(WAIT if settings.timeout is None else settings.timeout)
@@ -52,12 +50,12 @@ def open_worker(
     return KeyStore(source, clock=clock, limits=replace(limits, grace=0.0))
 
 
-def _backend(url: str, identity: WorkerIdentity, group: str | None) -> Backend:
+def _backend(url: str, identity: WorkerIdentity, settings: StoreSettings) -> Backend:
     bare, named = split_group(url)
-    for wanted in (named, group):
+    for wanted in (named, settings.group):
         if wanted is not None and wanted != identity.group:
             raise SettingsError(
                 f"the identity {identity.name!r} is of the worker group {identity.group!r}, not {wanted!r}",
                 hint="STRONGROOM_IDENTITY_FILE names the identity",
             )
-    return backend_of(bare, store=identity.store, group=identity.group, timeout=TIMEOUT)
+    return backend_of(bare, store=identity.store, group=identity.group, allow_pickle=settings.allow_pickle_backend)

@@ -30,8 +30,8 @@ class _Publish:
 
     def run(self, command: BaseCommand, **options: Any) -> int:
         alias = options["keystore"]
-        cache = conf.effective_settings(alias).cache
-        usual = [] if options["out"] is not None or cache is None else cache.split()
+        said = conf.effective_settings(alias)
+        usual = [] if options["out"] is not None or said.cache is None else said.cache.split()
         done = publish(
             keystores[alias],
             options["groups"],
@@ -39,6 +39,7 @@ class _Publish:
             to=options["to"] or usual,
             life=None if options["life"] is None else parse_duration(options["life"]),
             force=options["force"],
+            allow_pickle=said.allow_pickle_backend,
         )
         if options["json"]:
             command.stdout.write(json.dumps([each.facts() for each in done], indent=2))
