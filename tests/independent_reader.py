@@ -1,8 +1,7 @@
 """A second reader of stores, which follows docs/format.md. It imports nothing of Strongroom's, and never should.
 
 `Store.open(Path(".strongroom"), "passphrase", b"...")`, or "rsa" and a PEM file, "hpke" and the raw private key, "line"
-and a root line, e.g. out of `gpg -d root.1.gpg`. Then `.material(name)` by version number, `.primary(name, now)`.
-"""
+and a root line, e.g. out of `gpg -d root.1.gpg`. Then `.material(name)` by version number, `.primary(name, now)`."""
 
 from __future__ import annotations
 
@@ -20,6 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+FORMATS = ("strongroom/1 record", "strongroom/2 record")
+NEW = ("originator", "recipient", "grace", "allow", "max_messages", "worker_messages")
 
 
 def fields(*parts: bytes) -> bytes:
@@ -48,12 +50,19 @@ def unpad(padded: bytes) -> bytes:
     return material[:-1]
 
 
-def parse(raw: bytes, form: str) -> tuple[dict[str, Any], bytes, bytes]:
+def parse(raw: bytes, *forms: str) -> tuple[dict[str, Any], bytes, bytes]:
     """The object, the bytes that its MAC covers, and the MAC."""
     value: dict[str, Any] = json.loads(raw)
     assert json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n" == raw, "one spelling"
-    assert (value["format"], list(value)[-1]) == (form, "mac"), "format"
+    assert (value["format"] in forms, list(value)[-1]) == (True, "mac"), "format"
     return value, raw[:-57], un64(value["mac"])
+
+
+def check_format(record: dict[str, Any]) -> None:
+    """Format 2 has all fields of its own, and one that says something; format 1 has none of them (section 5.5)."""
+    new = [record["policy"].get(each, "-") for each in NEW] + [v.get("destroy_at", "-") for v in record["versions"]]
+    assert all((each == "-") is (record["format"] == FORMATS[0]) for each in new), "fields of the other format"
+    assert any(each not in (None, "0s", ["protect", "process"]) for each in new), "format 2 for nothing"
 
 
 class Root:
@@ -95,7 +104,7 @@ def line_in(slot: dict[str, Any], secret: bytes, store: bytes, number: int, root
 
 class Store:
     def __init__(self, directory: Path, header: dict[str, Any], root: Root) -> None:
-        self._directory, self._roots = directory, {root.id: root}
+        self._directory, self.newest, self._roots = directory, root, {root.id: root}
         self._pending = {each["name"]: un64(each["mac"]) for each in header["pending"]}
         for newer, older in zip(header["roots"][:0:-1], header["roots"][-2::-1], strict=True):
             above, number, root_id = self._roots[un64(newer["id"])], older["number"], un64(older["id"])
@@ -103,7 +112,6 @@ class Store:
             below = Root(unwrap(above.subkey("wrap"), un64(older["sealed"]), context), root.store, number, root_id)
             below.check("link", above.id, un64(newer["link"]))
             self._roots[root_id] = below
-        self.newest = root
 
     @classmethod
     def open(cls, directory: Path, kind: str, secret: bytes) -> Store:
@@ -116,11 +124,12 @@ class Store:
         return cls(directory, header, root)
 
     def record(self, name: str) -> dict[str, Any]:
-        record, body, mac = parse((self._directory / f"keysets/{name}.json").read_bytes(), "strongroom/1 record")
+        record, body, mac = parse((self._directory / f"keysets/{name}.json").read_bytes(), *FORMATS)
         root = self._roots[un64(record["root"])]
         assert root is self.newest or self._pending.get(name) == mac, "a record under an older root must be listed"
         root.check("record", body, mac)
         assert record["name"] == name, "name"
+        check_format(record)
         return record
 
     def material(self, name: str) -> dict[int, bytes]:
@@ -128,14 +137,13 @@ class Store:
         return {v["number"]: self._open(record, v) for v in record["versions"] if v["sealed"] is not None}
 
     def _open(self, record: dict[str, Any], version: dict[str, Any]) -> bytes:
-        root = self._roots[un64(record["root"])]
-        place = (record["name"].encode(), bytes.fromhex(version["key_id"]))
-        use = (record["type"].encode(), record["purpose"].encode())
-        context = fields(b"strongroom/1 version", root.store, root.id, *place, *use)
+        root, key_id = self._roots[un64(record["root"])], bytes.fromhex(version["key_id"])
+        name, kind, purpose = (record[each].encode() for each in ("name", "type", "purpose"))
+        context = fields(b"strongroom/1 version", root.store, root.id, name, key_id, kind, purpose)
         opened = unwrap(root.subkey("wrap"), un64(version["sealed"]), context)
         return unpad(opened) if record["type"] == "secret" else opened
 
     def primary(self, name: str, now: str) -> int | None:
-        versions = [v for v in self.record(name)["versions"] if v["state"] != "destroyed"]
-        came = [(v["promote_at"], v["number"]) for v in versions if v["promote_at"] and v["promote_at"] <= now]
+        alive = [v for v in self.record(name)["versions"] if v["state"] != "destroyed"]
+        came = [(v["promote_at"], v["number"]) for v in alive if v["promote_at"] and v["promote_at"] <= now]
         return int(max(came)[1]) if came else None

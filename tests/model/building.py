@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from strongroom._encoding import Timestamp
 from strongroom.model.keyset import MAX_REVISION, Keyset
 from strongroom.model.names import KeyId, KeysetName, Revision, RootId, parse_name
-from strongroom.model.policy import MAX_PERIOD, NO_LABELS, Labels, Policy
+from strongroom.model.policy import EVERYTHING, MAX_COUNT, MAX_PERIOD, NO_LABELS, Labels, Policy
 from strongroom.model.record import Record
-from strongroom.model.states import KeyState
+from strongroom.model.states import KeyState, Operation
 from strongroom.model.types import TRAITS, KeyType, Prefix, Purpose, resolve_prefix
 from strongroom.model.version import MAX_TIME, Version
 
@@ -70,10 +71,20 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,10}[a-z0-9])?(/[a-z]{4,6}){0,2}", 
 def policies(draw: st.DrawFn) -> Policy:
     propagation = draw(st.none() | st.integers(0, 40 * 86_400))
     shortest = 1 if propagation is None else propagation + 1
+    rotate_every = draw(st.none() | st.integers(shortest, MAX_PERIOD))
+    originator = draw(st.none() | st.integers(rotate_every or 1, MAX_PERIOD))
+    grace = 0 if originator is None else draw(st.integers(0, MAX_PERIOD - originator))
+    most = draw(st.none() | st.integers(1, MAX_COUNT))
     return Policy(
-        rotate_every=draw(st.none() | st.integers(shortest, MAX_PERIOD)),
+        rotate_every=rotate_every,
         propagation=propagation,
         exportable=draw(st.booleans()),
+        originator=originator,
+        recipient=draw(st.none() | st.integers((originator or 1) + grace, MAX_PERIOD)),
+        grace=grace,
+        allow=draw(st.sampled_from([EVERYTHING, *(frozenset({each}) for each in Operation)])),
+        max_messages=most,
+        worker_messages=None if most is None else draw(st.none() | st.integers(1, most)),
     )
 
 
@@ -102,6 +113,9 @@ def keysets(draw: st.DrawFn) -> Keyset:
                 sealed=None if state is KeyState.DESTROYED else draw(st.binary(min_size=1, max_size=200)),
             )
         )
+        if state not in (KeyState.ACTIVE, KeyState.DESTROYED) and draw(st.booleans()):
+            promote_at = None if state is KeyState.PRE_ACTIVATION else versions[-1].promote_at
+            versions[-1] = replace(versions[-1], promote_at=promote_at, destroy_at=draw(times))
     return Keyset(
         name=parse_name(draw(names)),
         type=kind,

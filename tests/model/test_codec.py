@@ -420,20 +420,20 @@ class TestLimits:
 class TestDiagnosis:
     def test_a_newer_format_is_named_with_ours(self) -> None:
         for raw in (
-            edited(format="strongroom/2 record"),
-            spelled({"format": "strongroom/2 record", "anything": [1, 2, 3]}),
-            b'{"format":"strongroom/2 record","cut off',
+            edited(format="strongroom/3 record"),
+            spelled({"format": "strongroom/3 record", "anything": [1, 2, 3]}),
+            b'{"format":"strongroom/3 record","cut off',
         ):
             error = refuse(raw)
             assert isinstance(error, NewerFormatError)
-            assert "format 2" in str(error)
-            assert "up to 1" in str(error)
+            assert "format 3" in str(error)
+            assert "up to 2" in str(error)
             assert "upgrade" in error.hint
 
     @pytest.mark.parametrize(
         "format",
         ["strongroom/0 record", "strongroom/01 record", "strongroom/1", "record", "", "strongroom/-2 record",
-         "strongroom/" + "9" * 5000 + " record", "strongroom/2 record\n", "Strongroom/2 record",
+         "strongroom/" + "9" * 5000 + " record", "strongroom/3 record\n", "Strongroom/3 record",
          "strongroom/1 record "],
         ids=lambda text: ascii(text[:24]),
     )  # fmt: skip
@@ -442,7 +442,7 @@ class TestDiagnosis:
 
     def test_a_header_in_the_place_of_a_record_is_named(self) -> None:
         assert "stands a store" in str(refuse(edited(format="strongroom/1 store")))
-        assert "stands a store" in str(refuse(edited(format="strongroom/2 store")))
+        assert "stands a store" in str(refuse(edited(format="strongroom/3 store")))
 
     @pytest.mark.parametrize("line", [1, 2, 7, 20])
     def test_conflict_markers_are_named_with_their_line(self, line: int) -> None:

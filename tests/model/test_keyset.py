@@ -417,8 +417,8 @@ class TestMoves:
         assert held.version(1).promote_at == NOW
 
     def test_policy_and_labels_change_with_a_revision(self) -> None:
-        held = keyset().with_policy(Policy(exportable=True)).with_labels({"b": "2", "a": "1"})
-        assert (held.revision, held.policy.exportable, list(held.labels)) == (3, True, ["a", "b"])
+        held = keyset().with_policy(Policy(rotate_every=90)).with_labels({"b": "2", "a": "1"})
+        assert (held.revision, held.policy.rotate_every, list(held.labels)) == (3, 90, ["a", "b"])
         assert held.versions == keyset().versions
 
 

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom._encoding import format_duration, parse_duration
-from strongroom.errors import SettingsError
+from strongroom.errors import PolicyError, SettingsError
 from strongroom.model.policy import MAX_LABELS, MAX_PERIOD, Policy, check_labels
+from strongroom.model.states import Operation
 from strongroom.model.text import MAX_TEXT, check_text
 from tests.model.building import printable
 
@@ -47,6 +48,53 @@ def test_a_policy_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         policy.rotate_every = 5  # type: ignore[misc]  # that it fails is the point
     assert policy.rotate_every == DAY
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"originator": 0},
+        {"recipient": MAX_PERIOD + 1},
+        {"grace": DAY},  # after which period?
+        {"originator": DAY, "grace": -1},
+        {"originator": 2 * DAY, "recipient": DAY},
+        {"originator": DAY, "grace": DAY, "recipient": 2 * DAY - 1},
+        {"originator": DAY, "rotate_every": DAY + 1},
+        {"allow": frozenset()},
+        {"max_messages": 0},
+        {"max_messages": 1 << 53},
+        {"worker_messages": 1},
+        {"max_messages": 10, "worker_messages": 11},
+    ],
+    ids=repr,
+)
+def test_an_extension_that_contradicts_itself_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Policy(**wrong)  # type: ignore[arg-type]  # each field by its name
+    assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"originator": DAY},
+        {"recipient": DAY},
+        {"originator": DAY, "grace": DAY},
+        {"allow": frozenset({Operation.PROCESS})},
+        {"max_messages": 5},
+        {"max_messages": 5, "worker_messages": 5},
+    ],
+    ids=repr,
+)
+def test_what_the_first_format_cannot_say_is_an_extension(field: dict[str, object]) -> None:
+    assert Policy(**field).extended  # type: ignore[arg-type]  # as above
+    assert not Policy(rotate_every=DAY, propagation=0, exportable=True).extended
+
+
+def test_what_may_not_leave_never_may_again() -> None:
+    assert Policy(exportable=True).followed_by(Policy()) == Policy()
+    with pytest.raises(PolicyError, match="does not become so"):
+        Policy().followed_by(Policy(exportable=True))
 
 
 @given(st.integers(0, MAX_PERIOD))

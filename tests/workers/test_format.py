@@ -15,8 +15,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
 from strongroom.keystore import workers
+from strongroom.model.policy import EVERYTHING, Policy
+from strongroom.model.states import Operation
 from strongroom.sealing.identities import WorkerIdentity
 from tests.workers.scenes import Site
+
+NEW = ("originator", "recipient", "grace", "allow", "max_messages", "worker_messages")
 
 
 def b64(text: str) -> bytes:
@@ -44,7 +48,8 @@ def read(raw: bytes, *, issuer: bytes, store: bytes, group: str, public: bytes, 
     key = load_der_public_key(issuer)
     assert isinstance(key, Ed25519PublicKey)
     key.verify(b64(signature.decode()), fields(b"strongroom/1 publication", line))
-    assert (header["format"], b64(header["store"]), header["group"]) == ("strongroom/1 publication", store, group)
+    assert header["format"] in ("strongroom/1 publication", "strongroom/2 publication")
+    assert (b64(header["store"]), header["group"]) == (store, group)
     assert b64(header["key"]) == hashlib.sha256(public).digest()
     opener = load_der_private_key(private, None)
     assert isinstance(opener, RSAPrivateKey)
@@ -60,6 +65,13 @@ def read(raw: bytes, *, issuer: bytes, store: bytes, group: str, public: bytes, 
         document = json.loads(plain)
         assert spelled(document) == plain
         assert [document[each] for each in ("store", "group", "serial")] == [header["store"], group, header["serial"]]
+        new = [document["policy"].get(each, "-") for each in NEW]
+        new += [version.get("destroy_at", "-") for version in document["versions"]]
+        if "-" in new:
+            assert set(new) == {"-"}, "all fields of the second format, or none"
+        else:
+            assert header["format"] == "strongroom/2 publication"
+            assert any(each not in (None, "0s", ["protect", "process"]) for each in new)
         found[document["name"]] = document
     assert at == len(body)
     return found
@@ -93,3 +105,27 @@ def test_the_page_is_enough_to_read_a_publication(site: Site, web: WorkerIdentit
     assert b64(sig["versions"][0]["public"]) == site.keystore.sealed.load("sig").keyset.versions[0].public
     assert (sig["policy"]["rotate_every"], "labels" in sig) == ("90d", False)
     assert "said in a chat" not in json.dumps(found)
+
+
+def test_a_publication_is_of_the_second_format_where_a_keyset_needs_it_and_only_there(
+    site: Site, web: WorkerIdentity
+) -> None:
+    site.keystore.create("plain", "fernet")
+    workers.grant(site.keystore, "web", ["plain"])
+
+    def published() -> dict[str, Any]:
+        raw = site.issue("web").raw
+        assert raw.startswith(
+            b'{"format":"strongroom/%d publication"'
+            % (2 if site.keystore.show("box").policy.allow != EVERYTHING else 1)
+        )
+        return read(
+            raw, issuer=web.issuer, store=web.store, group="web", public=web.public, private=web.private.reveal()
+        )
+
+    published()
+    held = site.keystore.sealed.load("box").keyset
+    site.keystore.sealed.replace(held.with_policy(Policy(allow=frozenset({Operation.PROCESS}))), replaces=held.revision)
+    found = published()
+    assert found["box"]["policy"]["allow"] == ["process"]
+    assert "allow" not in found["plain"]["policy"]

@@ -47,14 +47,17 @@ _SIGNATURE = 86  # characters of base64url for 64 bytes
 _HASH = 32
 _KEY = 32
 _ANY_FORMAT = re.compile(rb'\{"format":"strongroom/([1-9][0-9]{0,8}) publication"')
-_HEAD_SERIAL = re.compile(rb'\{"format":"strongroom/1 publication","serial":([1-9][0-9]{0,15}),')
+_HEAD_SERIAL = re.compile(rb'\{"format":"strongroom/[12] publication","serial":([1-9][0-9]{0,15}),')
+
+_FIRST: Literal["strongroom/1 publication"] = "strongroom/1 publication"
+_SECOND: Literal["strongroom/2 publication"] = "strongroom/2 publication"
 
 _Length = Annotated[int, msgspec.Meta(ge=0, le=MAX_PUBLICATION)]
 
 
 # The order of the fields is the order in the line.
 class _Header(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    format: Literal["strongroom/1 publication"]
+    format: Literal["strongroom/1 publication", "strongroom/2 publication"]
     serial: Annotated[int, msgspec.Meta(ge=1, le=MAX_SERIAL)]
     store: str
     group: str
@@ -74,6 +77,8 @@ _ENCODER = msgspec.json.Encoder()
 class Publication:
     """A publication as it was parsed; nothing about it is proven until `check` has let it through."""
 
+    format: int
+    """2 where a keyset says what the first format has no place for, else 1."""
     serial: int
     store: StoreId
     group: str
@@ -167,6 +172,7 @@ def parse(raw: bytes) -> Publication:
         raise FormatError(f"a publication of {len(wire.tokens)} keysets is not taken; the limit is {MAX_KEYSETS}")
     try:
         return Publication(
+            format=1 if wire.format == _FIRST else 2,
             serial=wire.serial,
             store=StoreId(_sized(wire.store, ID_SIZE)),
             group=check_group(wire.group),
@@ -195,8 +201,10 @@ def compose(
     wrapped: bytes,
     ledger: bytes,
     tokens: Sequence[bytes],
+    extended: bool = False,
 ) -> bytes:
-    """The header's line, without its end. PolicyError beyond the limits."""
+    """The header's line, without its end; `extended` where a token needs the second format. PolicyError beyond the
+    limits."""
     if len(tokens) > MAX_KEYSETS:
         raise PolicyError(f"{len(tokens)} keysets are granted to {group!r}; a publication carries {MAX_KEYSETS}")
     places: list[tuple[int, int, str]] = []
@@ -206,7 +214,7 @@ def compose(
         offset += len(token)
     return _ENCODER.encode(
         _Header(
-            format="strongroom/1 publication",
+            format=_SECOND if extended else _FIRST,
             serial=serial,
             store=b64encode(store),
             group=group,
@@ -277,9 +285,9 @@ def _sized(text: str, size: int) -> bytes:
 
 def _unreadable(header: bytes) -> FormatError:
     found = _ANY_FORMAT.match(header)
-    if found is not None and int(found[1]) > 1:
+    if found is not None and int(found[1]) > 2:
         return NewerFormatError(
-            f"a publication has format {int(found[1])}; this Strongroom reads format 1",
+            f"a publication has format {int(found[1])}; this Strongroom reads formats 1 and 2",
             hint="pip install --upgrade strongroom",
         )
     return FormatError("the bytes are no publication", hint="strongroom publish")

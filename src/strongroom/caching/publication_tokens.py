@@ -8,22 +8,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from strongroom._encoding import (
-    Timestamp,
-    b64decode,
-    b64encode,
-    encode_fields,
-    format_duration,
-    format_time,
-    parse_duration,
-    parse_time,
-)
+from strongroom._encoding import Timestamp, b64decode, b64encode, encode_fields, format_time, parse_time
 from strongroom.caching.publication import MAX_SERIAL, Publication
 from strongroom.errors import FormatError, PublicationError, StrongroomError
+from strongroom.model.codec import is_extended, read_destroy_at, spell_destroy_at
 from strongroom.model.keyset import MAX_REVISION, Keyset
 from strongroom.model.names import Revision, StoreId, format_key_id, parse_key_id, parse_name
-from strongroom.model.policy import NO_LABELS, Policy
+from strongroom.model.policy import NO_LABELS
+from strongroom.model.policy_codec import PolicyWire, read_policy, spell_policy
 from strongroom.model.states import KeyState
 from strongroom.model.types import TRAITS, KeyType, Prefix, Purpose
 from strongroom.model.version import Version
@@ -33,19 +27,14 @@ from strongroom.primitives.secret import SecretBytes
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_REVISION)]
 
 
-class _Policy(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    rotate_every: str | None
-    propagation: str | None
-    exportable: bool
-
-
-class _Version(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _Version(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     number: _Count
     key_id: str
     state: KeyState
     created: str
     promote_at: str | None
     changed: str
+    destroy_at: str | UnsetType | None = UNSET  # as in the record: there where the second format is needed
     prefix: Prefix
     public: str | None
     material: SecretBytes | None
@@ -60,7 +49,7 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     type: KeyType
     purpose: Purpose
     revision: _Count
-    policy: _Policy
+    policy: PolicyWire
     public: bool
     versions: list[_Version]
 
@@ -144,7 +133,7 @@ def stripped(keyset: Keyset, *, store: StoreId) -> Keyset:
 
 
 def _document(granted: Granted, store: StoreId, group: str, serial: int) -> _Document:
-    keyset, policy = granted.keyset, granted.keyset.policy
+    keyset, extended = granted.keyset, is_extended(granted.keyset)
     return _Document(
         store=b64encode(store),
         group=group,
@@ -153,11 +142,7 @@ def _document(granted: Granted, store: StoreId, group: str, serial: int) -> _Doc
         type=keyset.type,
         purpose=keyset.purpose,
         revision=keyset.revision,
-        policy=_Policy(
-            rotate_every=None if policy.rotate_every is None else format_duration(policy.rotate_every),
-            propagation=None if policy.propagation is None else format_duration(policy.propagation),
-            exportable=policy.exportable,
-        ),
+        policy=spell_policy(keyset.policy, extended=extended),
         public=granted.public_only,
         versions=[
             _Version(
@@ -167,6 +152,7 @@ def _document(granted: Granted, store: StoreId, group: str, serial: int) -> _Doc
                 created=format_time(version.created),
                 promote_at=None if version.promote_at is None else format_time(version.promote_at),
                 changed=format_time(version.changed),
+                destroy_at=spell_destroy_at(version, extended=extended),
                 prefix=version.prefix,
                 public=None if version.public is None else b64encode(version.public),
                 material=granted.material.get(version.number),
@@ -180,24 +166,25 @@ def _granted(wire: _Document, publication: Publication) -> Granted:
     if (b64decode(wire.store), wire.group, wire.serial) != (publication.store, publication.group, publication.serial):
         raise FormatError("it was made for another publication")
     name = parse_name(wire.name)
+    extended = wire.policy.allow is not UNSET
+    if extended and publication.format == 1:
+        raise FormatError("it is of a later format than its publication")
     keyset = Keyset(
         name=name,
         type=wire.type,
         purpose=wire.purpose,
-        policy=Policy(
-            rotate_every=_seconds(wire.policy.rotate_every),
-            propagation=_seconds(wire.policy.propagation),
-            exportable=wire.policy.exportable,
-        ),
+        policy=read_policy(wire.policy, extended=extended),
         labels=NO_LABELS,
         revision=Revision(wire.revision),
-        versions=tuple([_version(each, publication.store, name) for each in wire.versions]),
+        versions=tuple([_version(each, publication.store, name, extended=extended) for each in wire.versions]),
     )
+    if extended and not is_extended(keyset):
+        raise FormatError("it is of a later format than it needs")
     material = {each.number: each.material for each in wire.versions if each.material is not None}
     return Granted(keyset=keyset, public_only=wire.public, material=material)
 
 
-def _version(wire: _Version, store: StoreId, name: str) -> Version:
+def _version(wire: _Version, store: StoreId, name: str, *, extended: bool) -> Version:
     key_id = parse_key_id(wire.key_id)
     # most versions were promoted as they were created, and never changed: the same text is the same time
     created = parse_time(wire.created)
@@ -213,21 +200,13 @@ def _version(wire: _Version, store: StoreId, name: str) -> Version:
         prefix=wire.prefix,
         public=None if wire.public is None else b64decode(wire.public),
         sealed=None if wire.state is KeyState.DESTROYED else _elsewhere(store, name, key_id),
+        destroy_at=read_destroy_at(wire.destroy_at, extended=extended),
     )
 
 
 def _elsewhere(store: StoreId, name: str, key_id: int) -> bytes:
     """What stands for the sealed material, which stays in the store: it differs from version to version."""
     return encode_fields(b"published", store, name.encode("ascii"), key_id.to_bytes(4, "big"))
-
-
-def _seconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    seconds = parse_duration(text)
-    if format_duration(seconds) != text:
-        raise FormatError(f"{text!r} is to be written {format_duration(seconds)!r}")
-    return seconds
 
 
 def _odd(publication: Publication, number: int, what: str) -> PublicationError:

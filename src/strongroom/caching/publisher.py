@@ -33,6 +33,7 @@ from strongroom.errors import (
     StaleError,
     StateError,
 )
+from strongroom.model.codec import is_extended
 from strongroom.model.names import KeysetName, parse_name
 from strongroom.model.states import KeyState
 from strongroom.model.types import TRAITS
@@ -146,6 +147,7 @@ class Publisher:
         key = SecretBytes(os.urandom(32))
         tokens = [encode_token(key, each, store=store, group=group.name, serial=serial, at=now) for each in granted]
         header = compose(
+            extended=any(is_extended(each.keyset) for each in granted),
             serial=serial,
             store=store,
             group=group.name,

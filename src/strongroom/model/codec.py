@@ -6,49 +6,39 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from strongroom._encoding import (
-    b64decode,
-    b64encode,
-    format_duration,
-    format_time,
-    parse_duration,
-    parse_time,
-)
+from strongroom._encoding import Timestamp, b64decode, b64encode, format_time, parse_time
 from strongroom.errors import FormatError, PolicyError, StrongroomError
 from strongroom.model.diagnosis import diagnose
 from strongroom.model.keyset import MAX_REVISION, Keyset
 from strongroom.model.names import KeysetName, Revision, RootId, format_key_id, parse_key_id
-from strongroom.model.policy import Policy
+from strongroom.model.policy_codec import PolicyWire, read_policy, spell_policy
 from strongroom.model.record import MAC_SIZE, Record
 from strongroom.model.states import KeyState
 from strongroom.model.types import KeyType, Prefix, Purpose
 from strongroom.model.version import Version
 
-FORMAT = 1
-"""The newest record format that this code reads, and the one that it writes."""
+FORMAT = 2
+"""The newest record format that this code reads. It writes the oldest one that has a place for what a keyset says."""
 
 MAX_RECORD = 1 << 20
 """Bytes of the largest record: checked before a byte is parsed."""
 
-_FORMAT_LINE: Literal["strongroom/1 record"] = "strongroom/1 record"
+_FIRST: Literal["strongroom/1 record"] = "strongroom/1 record"
+_SECOND: Literal["strongroom/2 record"] = "strongroom/2 record"
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_REVISION)]
 
 
-class _Policy(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    rotate_every: str | None
-    propagation: str | None
-    exportable: bool
-
-
-class _Version(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class _Version(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
     number: _Count
     key_id: str
     state: KeyState
     created: str
     promote_at: str | None
     changed: str
+    destroy_at: str | UnsetType | None = UNSET  # there in the second format, and not in the first
     reason: str | None
     prefix: Prefix
     public: str | None
@@ -57,13 +47,13 @@ class _Version(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 # The order of the fields is the order in the file.
 class _Record(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    format: Literal["strongroom/1 record"]
+    format: Literal["strongroom/1 record", "strongroom/2 record"]
     root: str
     name: str
     type: KeyType
     purpose: Purpose
     revision: _Count
-    policy: _Policy
+    policy: PolicyWire
     labels: dict[str, str]
     versions: list[_Version]
     mac: str
@@ -129,24 +119,39 @@ def decode(raw: bytes, *, name: KeysetName) -> Record:
         raise FormatError(f"the record of {name!r} is not lawful: {trouble}") from None
 
 
+def is_extended(keyset: Keyset) -> bool:
+    """Whether a keyset says anything that the first format has no place for."""
+    return keyset.policy.extended or any(version.destroy_at is not None for version in keyset.versions)
+
+
+def spell_destroy_at(version: Version, *, extended: bool) -> str | UnsetType | None:
+    """The moment of a scheduled destruction; unset in the first format."""
+    if not extended:
+        return UNSET
+    return None if version.destroy_at is None else format_time(version.destroy_at)
+
+
+def read_destroy_at(text: str | UnsetType | None, *, extended: bool) -> Timestamp | None:
+    """The inverse. FormatError where it is there in the first format, or missing in the second."""
+    if isinstance(text, UnsetType) is extended:
+        raise FormatError("a version has fields of another format, or lacks some")
+    return None if isinstance(text, UnsetType) or text is None else parse_time(text)
+
+
 def _spell(wire: _Record) -> bytes:
     return msgspec.json.format(_ENCODER.encode(wire), indent=2) + b"\n"
 
 
 def _wire(keyset: Keyset, root: RootId, mac: str) -> _Record:
-    policy = keyset.policy
+    extended = is_extended(keyset)
     return _Record(
-        format=_FORMAT_LINE,
+        format=_SECOND if extended else _FIRST,
         root=b64encode(root),
         name=keyset.name,
         type=keyset.type,
         purpose=keyset.purpose,
         revision=keyset.revision,
-        policy=_Policy(
-            rotate_every=None if policy.rotate_every is None else format_duration(policy.rotate_every),
-            propagation=None if policy.propagation is None else format_duration(policy.propagation),
-            exportable=policy.exportable,
-        ),
+        policy=spell_policy(keyset.policy, extended=extended),
         labels=dict(keyset.labels),
         versions=[
             _Version(
@@ -156,6 +161,7 @@ def _wire(keyset: Keyset, root: RootId, mac: str) -> _Record:
                 created=format_time(version.created),
                 promote_at=None if version.promote_at is None else format_time(version.promote_at),
                 changed=format_time(version.changed),
+                destroy_at=spell_destroy_at(version, extended=extended),
                 reason=version.reason,
                 prefix=version.prefix,
                 public=None if version.public is None else b64encode(version.public),
@@ -168,21 +174,25 @@ def _wire(keyset: Keyset, root: RootId, mac: str) -> _Record:
 
 
 def _keyset(wire: _Record, name: KeysetName) -> Keyset:
+    extended = wire.format == _SECOND
     keyset = Keyset(
         name=name,
         type=wire.type,
         purpose=wire.purpose,
-        policy=_policy(wire.policy.rotate_every, wire.policy.propagation, wire.policy.exportable),
+        policy=read_policy(wire.policy, extended=extended),
         labels=wire.labels,
         revision=Revision(wire.revision),
-        versions=tuple([_version(version) for version in wire.versions]),
+        versions=tuple([_version(version, extended=extended) for version in wire.versions]),
     )
+    if extended and not is_extended(keyset):
+        # one keyset has one spelling: what needs nothing of the second format is written in the first
+        raise FormatError("it is of format 2, and says nothing that format 1 cannot say")
     if wire.labels and list(wire.labels) != list(keyset.labels):
         raise FormatError("its labels are not sorted")
     return keyset
 
 
-def _version(wire: _Version) -> Version:
+def _version(wire: _Version, *, extended: bool) -> Version:
     # most versions were promoted as they were created, and never changed: the same text is the same time
     created = parse_time(wire.created)
     promote_at, changed = wire.promote_at, wire.changed
@@ -197,21 +207,8 @@ def _version(wire: _Version) -> Version:
         prefix=wire.prefix,
         public=None if wire.public is None else b64decode(wire.public),
         sealed=None if wire.sealed is None else b64decode(wire.sealed),
+        destroy_at=read_destroy_at(wire.destroy_at, extended=extended),
     )
-
-
-@lru_cache(maxsize=256)  # a store knows a handful of policies
-def _policy(rotate_every: str | None, propagation: str | None, exportable: bool) -> Policy:
-    return Policy(rotate_every=_seconds(rotate_every), propagation=_seconds(propagation), exportable=exportable)
-
-
-def _seconds(text: str | None) -> int | None:
-    if text is None:
-        return None
-    seconds = parse_duration(text)
-    if format_duration(seconds) != text:
-        raise FormatError(f"{text!r} is to be written {format_duration(seconds)!r}")
-    return seconds
 
 
 @lru_cache(maxsize=64)  # all records of a store are under one root, or two

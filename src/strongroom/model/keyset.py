@@ -123,6 +123,8 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
     def protecting(self, now: Timestamp) -> Version:
         """The version that encrypts, signs and computes MACs now: the primary, if it is active, else StateError."""
         primary = self.primary_at(now)
+        if primary is None and not self.alive:
+            raise StateError(f"keyset {self.name!r} is destroyed whole", hint=f"strongroom show {self.name}")
         if primary is None:
             raise StateError(
                 f"keyset {self.name!r} has no primary version yet",
@@ -151,7 +153,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
 
     def pending(self, now: Timestamp) -> tuple[Version, ...]:
         """The versions whose promotion is still to come, the next one first."""
-        waiting = (version for version in self._alive() if version.awaits(now))
+        waiting = (version for version in self.alive if version.awaits(now))
         return tuple(sorted(waiting, key=lambda version: (version.promote_at or 0, version.number)))
 
     def next_change(self, now: Timestamp) -> Timestamp | None:
@@ -188,7 +190,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
             raise StateError(
                 f"a later version of {self.name!r} is promoted at {format_time(at)} too; choose another time"
             )
-        return self._with(version.promoting(at, now=now))
+        return self.with_versions(version.promoting(at, now=now))
 
     def rotation(self, version: Version, *, now: Timestamp, propagation_s: int) -> Self:
         """With a new version that becomes primary `propagation_s` seconds from now, behind every promotion to come."""
@@ -209,7 +211,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         if version is self.primary_at(now):
             raise StateError(f"version {number} of {self.name!r} is the primary already")
         changed = [version.promoted(now=now)]
-        for other in self._alive():
+        for other in self.alive:
             if other is version or other.promote_at is None or other.promote_at < now:
                 continue
             if other.state is KeyState.PRE_ACTIVATION and other.promote_at > now:
@@ -219,7 +221,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
                 # In force already, in this very millisecond or by a clock ahead of ours: it must not outrank the
                 # version that a person has just chosen, here or on any host.
                 changed.append(other.promoting(Timestamp(max(now - 1, 0)), now=now))
-        return self._with(*changed)
+        return self.with_versions(*changed)
 
     def suspend(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
         """With an active version that does nothing until it is resumed; as the primary it stays primary."""
@@ -232,6 +234,7 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
             raise StateError(
                 f"version {number} of {self.name!r} is {version.state_at(now).value}; only a suspended one is resumed"
             )
+        self._check_spared(version)
         return self._moved(number, KeyState.ACTIVE, now=now, reason=reason)
 
     def deactivate(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
@@ -243,12 +246,15 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         return self._moved(number, KeyState.COMPROMISED, now=now, reason=reason)
 
     def destroy(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
-        """Without a version's material, for ever; number, key id, dates and public half stay. Never the primary."""
+        """Without a version's material, for ever; number, key id, dates and public half stay.
+
+        Never the primary, unless the whole keyset is to be destroyed.
+        """
         return self._moved(number, KeyState.DESTROYED, now=now, reason=reason)
 
     def with_policy(self, policy: Policy) -> Self:
-        """With another policy; promotions already fixed stay."""
-        return replace(self, policy=policy, revision=Revision(self.revision + 1))
+        """With another policy; promotions already fixed stay. PolicyError where the present one forbids it."""
+        return replace(self, policy=self.policy.followed_by(policy), revision=Revision(self.revision + 1))
 
     def as_revision(self, revision: Revision) -> Self:
         """The same keyset under another revision, where several moves are written as one record."""
@@ -258,7 +264,9 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         """With other labels in place of all former ones."""
         return replace(self, labels=labels, revision=Revision(self.revision + 1))
 
-    def _alive(self) -> tuple[Version, ...]:
+    @property
+    def alive(self) -> tuple[Version, ...]:
+        """The versions that are not destroyed."""
         return tuple(version for version in self.versions if version.state is not KeyState.DESTROYED)
 
     def _promotable(self, now: Timestamp) -> int | None:
@@ -275,12 +283,22 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
                 f"version {number} of {self.name!r} is {state.value} and cannot become primary",
                 hint=f"strongroom rotate {self.name}",
             )
+        self._check_spared(version)
         return version
+
+    def _check_spared(self, version: Version) -> None:
+        if version.destroy_at is not None:
+            raise StateError(
+                f"version {version.number} of {self.name!r} is to be destroyed at {format_time(version.destroy_at)}",
+                hint=f"strongroom destroy {self.name} {version.number} --cancel",
+            )
 
     def _moved(self, number: int, to: KeyState, *, now: Timestamp, reason: str | None) -> Self:
         version = self.version(number)
         state = version.state_at(now)
-        if to in (KeyState.DEACTIVATED, KeyState.DESTROYED) and version is self.primary_at(now):
+        ends = to in (KeyState.DEACTIVATED, KeyState.DESTROYED)
+        whole = to is KeyState.DESTROYED and all(each.destroy_at is not None for each in self.alive)
+        if ends and not whole and version is self.primary_at(now):
             raise StateError(
                 f"version {number} of {self.name!r} is the primary; another one must be primary first",
                 hint=f"strongroom rotate {self.name} --now",
@@ -289,9 +307,10 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         unused = state is KeyState.PRE_ACTIVATION and to is KeyState.SUSPENDED
         hint = f"strongroom compromise {self.name} {number}" if unused else f"strongroom show {self.name}"
         check_move(state, to, what=f"version {number} of {self.name!r}", hint=hint)
-        return self._with(version.moved(to, now=now, reason=reason))
+        return self.with_versions(version.moved(to, now=now, reason=reason))
 
-    def _with(self, *changed: Version) -> Self:
+    def with_versions(self, *changed: Version) -> Self:
+        """With these versions in place of those that have their numbers, and the next revision."""
         by_number = {version.number: version for version in changed}
         return self._changed(*(by_number.get(version.number, version) for version in self.versions))
 

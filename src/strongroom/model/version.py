@@ -27,8 +27,9 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `state` is the *stored* state; what counts is `state_at(now)`. `promote_at` is the moment from which the version
     is primary, past or to come, None while none is fixed. `changed` is when it was last moved by a person, `reason`
-    what was said then. `public` is the public half of an asymmetric key. `sealed` is the wrapped material; a destroyed
-    version, and no other, has none.
+    what was said then. `destroy_at` is the moment from which it may be destroyed, where that was scheduled; until then
+    it protects nothing and goes on processing, so that who still needs it is noticed. `public` is the public half of an
+    asymmetric key. `sealed` is the wrapped material; a destroyed version, and no other, has none.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     prefix: Prefix
     public: bytes | None
     sealed: bytes | None
+    destroy_at: Timestamp | None = None
 
     def __post_init__(self) -> None:
         if self.number < 1:
@@ -56,9 +58,19 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             check_text(self.reason, "reason")
         if self.public == b"" or self.sealed == b"":
             raise StateError(f"version {self.number} has an empty public half or empty sealed material")
+        if self.destroy_at is not None:
+            self._check_schedule(self.destroy_at)
         if (self.sealed is None) is not (self.state is _DESTROYED):
             kept = "no" if self.sealed is None else "still"
             raise StateError(f"version {self.number} is {self.state.value} and has {kept} sealed material")
+
+    def _check_schedule(self, at: Timestamp) -> None:
+        if not 0 <= at <= MAX_TIME:
+            raise StateError(f"version {self.number} has a date that is not between the years 1970 and 9999")
+        if self.state in (_ACTIVE, _DESTROYED):
+            raise StateError(f"version {self.number} is {self.state.value} and cannot be scheduled for destruction")
+        if self.state is _PRE_ACTIVATION and self.promote_at is not None:
+            raise StateError(f"version {self.number} is to be promoted and to be destroyed")
 
     @classmethod
     def added(
@@ -99,7 +111,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The same version in another state; StateError unless its effective state allows that.
 
         A promotion that is still to come is given up unless the version can still serve it; one that has come is
-        history and stays. The former reason stays where no new one is said. Destruction drops the sealed material.
+        history and stays. The former reason stays where no new one is said. Destruction drops the sealed material, and
+        what was scheduled has then happened.
         """
         check_move(self.state_at(now), to, what=f"version {self.number}")
         return replace(
@@ -109,7 +122,26 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             promote_at=None if self.awaits(now) and to not in (_PRE_ACTIVATION, _ACTIVE) else self.promote_at,
             reason=self.reason if reason is None else reason,
             sealed=None if to is _DESTROYED else self.sealed,
+            destroy_at=None if to is _DESTROYED else self.destroy_at,
         )
+
+    def doomed(self, at: Timestamp, *, now: Timestamp, reason: str) -> Self:
+        """The same version, to be destroyed from `at` on: it is deactivated if it was active, and never promoted."""
+        state = self.state_at(now)
+        if state is _DESTROYED:
+            check_move(state, _DESTROYED, what=f"version {self.number}")
+        return replace(
+            self,
+            state=KeyState.DEACTIVATED if state is _ACTIVE else state,
+            changed=now,
+            promote_at=None if self.awaits(now) else self.promote_at,
+            reason=reason,
+            destroy_at=at,
+        )
+
+    def spared(self, *, now: Timestamp, reason: str | None = None) -> Self:
+        """The same version with no destruction in sight; its state stays, as nothing leads back to active."""
+        return replace(self, destroy_at=None, changed=now, reason=self.reason if reason is None else reason)
 
     def promoted(self, *, now: Timestamp) -> Self:
         """The same version, active and in force from now on; StateError unless it is pre-activation or active."""

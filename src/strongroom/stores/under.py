@@ -28,4 +28,10 @@ def _under(version: Version, known: KeyState | None) -> Version:
     state = version.state if known is None else sterner(version.state, known)
     if state is version.state:
         return version
-    return replace(version, state=state, sealed=None if state is KeyState.DESTROYED else version.sealed)
+    gone = state is KeyState.DESTROYED
+    return replace(
+        version,
+        state=state,
+        sealed=None if gone else version.sealed,
+        destroy_at=None if gone else version.destroy_at,
+    )
