@@ -1,131 +1,204 @@
-"""A BlackBox repository of 200 files and three RSA-3072 admins: our verbs against the original scripts' steps.
+"""A BlackBox repository of 200 files and three admins: two directories of `blackbox_*` commands, one job, in one run.
 
-The steps are those of `tests/support/original_blackbox.py`: each gpg and git command that a script starts, in order,
-but without the shell around them, so that theirs are flattered: the scripts themselves were seen to take 18 s to
-register, 14 s to update, 6 s to decrypt. Starts of gpg are counted first, on a few files, by a `gpg` in front of PATH,
-which costs both sides time and is not there when they are measured.
+`python -m benchmarks.blackbox [--ours DIR] [--theirs DIR] [--json]`: any implementation can be put in on either side.
+Ours are those that `strongroom blackbox install-shims` writes. Theirs, where none is named, is a stand-in that starts
+each gpg and git that an original script starts, in order, but without the shell around them, so that it is flattered:
+the scripts themselves were seen to take 18 s to register, 14 s to update, 6 s to decrypt. Starts of gpg are counted on
+a few files, by a `gpg` in front of PATH, which costs both sides time and is not there when they are measured.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.blackbox.teams import CountedGpg
+from tests.support import original_commands
 from tests.support.blackbox_fixtures import git
-from tests.support.gpg import GpgHome
-from tests.support.original_blackbox import Original
+from tests.support.gpg import GpgHome, KeyKind
 
-from benchmarks._timing import Row, Timing, main
+from benchmarks._timing import Row, Timing, as_json, table
 from strongroom.blackbox import Repository
+from strongroom.cli import shims
 from strongroom.openpgp.gnupg import GnuPG
+from strongroom.primitives.secret import SecretBytes
+from strongroom.sealing.identities import OpenPgpIdentity, write_identity
 
 FILES = 200
 COUNTED = 10
+PEOPLE = ("ann", "ben", "cleo")
+SOMEBODY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "Bench"), ("EMAIL", "bench@example.org"))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One implementation in its own copy of the repository."""
+
+    commands: Path
+    root: Path
+    environ: Mapping[str, str]
+
+    def run(self, command: str, *arguments: str) -> float:
+        """Seconds that a command took. One that fails ends the benchmark, with its words."""
+        begun = time.perf_counter()
+        done = subprocess.run(
+            [self.commands / command, *arguments], cwd=self.root, env=dict(self.environ), capture_output=True
+        )
+        spent = time.perf_counter() - begun
+        if done.returncode:
+            raise OSError(f"{command} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-400:]}")
+        return spent
 
 
 class Scene:
     """Two equal repositories, one for each side, and the admin who works in both."""
 
-    def __init__(self, users: list[GpgHome], base: Path, *, files: int, gpg: Path | None, stack: ExitStack) -> None:
+    def __init__(self, users: list[GpgHome], base: Path, directories: tuple[Path, Path], *, files: int) -> None:
         self.names = [f"config/secret-{number:03}.yml" for number in range(files)]
-        self.approved = [user.fingerprint for user in users]
-        engine = GnuPG(home=users[0].home, program=gpg)
-        stack.callback(engine.close)
-        roots = [self._made(base / side, users, engine) for side in ("ours", "theirs")]
-        environ = {**os.environ, "STRONGROOM_STATE": str(base / "state")}
-        self.ours = Repository.discover(roots[0], engine=engine, environ=environ)
-        path = os.environ["PATH"] if gpg is None else f"{gpg.parent}:{os.environ['PATH']}"
-        self.theirs = Original(roots[1], users[0], path=path)
-        stack.callback(self.theirs.close)
+        self.users = users
+        self.environ = {**users[0].env, **SOMEBODY, "STRONGROOM_STATE": str(base / "state")}
+        engine = GnuPG(home=users[0].home)
+        try:
+            roots = [self._made(base / side, users, engine) for side in ("ours", "theirs")]
+        finally:
+            engine.close()
+        self.ours, self.theirs = (
+            Side(commands, root, self.environ) for commands, root in zip(directories, roots, strict=True)
+        )
+        self._approve(users[:2])
+
+    def third_admin(self) -> None:
+        """What update_all is for: somebody was added, and every file is to be sealed anew."""
+        engine = GnuPG(home=self.users[0].home)
+        try:
+            key = engine.certificates(self.users[2].export())[0]
+            for side in (self.ours, self.theirs):
+                repo = Repository.discover(side.root, engine=engine, environ=self.environ)
+                repo.add_admin(key, label=f"{PEOPLE[2]}@example.org")
+        finally:
+            engine.close()
+        self._approve(self.users[2:])
+
+    def _approve(self, users: list[GpgHome]) -> None:
+        approve = ["blackbox", "approve", *(user.fingerprint for user in users)]
+        subprocess.run(
+            [shims.program(), *approve], cwd=self.ours.root, env=self.environ, capture_output=True, check=True
+        )
 
     def _made(self, root: Path, users: list[GpgHome], engine: GnuPG) -> Path:
         root.mkdir(parents=True)
         git(root, "init", "--quiet")
-        first, *others = [engine.certificates(user.export())[0] for user in users]
-        repo = Repository.create(root, admin=first, label="ann@example.org", engine=engine)
-        for key, label in zip(others, ("ben@example.org", "cleo@example.org"), strict=True):
-            repo.add_admin(key, label=label)
+        for name in ("user.name", "user.email"):
+            git(root, "config", name, "bench@example.org")
+        first, second, *_ = [engine.certificates(user.export())[0] for user in users]
+        repo = Repository.create(root, admin=first, label=f"{PEOPLE[0]}@example.org", engine=engine)
+        repo.add_admin(second, label=f"{PEOPLE[1]}@example.org")
         (root / "config").mkdir()
         for name in self.names:
             (root / name).write_text(f"password: {name}\n" * 8)
         return root
 
-    def verbs(self) -> Iterator[tuple[str, Callable[[], object], Callable[[], object], float]]:
-        """What is measured, each on what the one before it left, and its goal."""
-        ours, theirs, approved, name = self.ours, self.theirs, self.approved, self.names[7]
-        yield (
-            "register",
-            lambda: ours.register_all(self.names, approved=approved),
-            lambda: theirs.register_new_file(*self.names),
-            8.0,
-        )
-        yield "update_all", lambda: ours.update_all(approved=approved, force=True), theirs.update_all_files, 2.0
-        yield "postdeploy, cold", ours.decrypt_all, theirs.postdeploy, 1.3
-        yield "postdeploy, unchanged", ours.decrypt_all, theirs.postdeploy, 20.0
-        ours.shred_all()
-        theirs.shred_all_files()
-        yield (
-            "cat, ten times",
-            lambda: [ours.read(name).reveal() for _ in range(10)],
-            lambda: [theirs.cat(name) for _ in range(10)],
-            1.0,
-        )
+    def job(self) -> Iterator[tuple[str, float, tuple[tuple[str, ...], ...], str]]:
+        """What is measured, each on what the one before it left: a name, a goal, the commands; and one to end with."""
+        yield "register", 8.0, (("blackbox_register_new_file", *self.names),), ""
+        self.third_admin()
+        yield "update_all", 2.0, (("blackbox_update_all_files",),), ""
+        yield "postdeploy, cold", 1.3, (("blackbox_postdeploy",),), ""
+        yield "postdeploy, unchanged", 20.0, (("blackbox_postdeploy",),), "blackbox_shred_all_files"
+        yield "cat, ten times", 1.0, (("blackbox_cat", self.names[7]),) * 10, ""
+
+    def measured(self, side: Side, commands: tuple[tuple[str, ...], ...], afterwards: str) -> Timing:
+        """One run: each changes what it works on."""
+        spent = sum(side.run(*command) for command in commands)
+        if afterwards:
+            side.run(afterwards)
+        return Timing(spent, spent)
 
 
-def rows() -> list[Row]:
+def rows(ours: Path | None = None, theirs: Path | None = None) -> list[Row]:
     """The rows of the table."""
-    measured = []
+    measured: list[Row] = []
     with ExitStack() as stack:
         base = Path(tempfile.mkdtemp(prefix="sr-", dir="/tmp"))
         stack.callback(shutil.rmtree, base, ignore_errors=True)
-        stack.enter_context(_somebody())
-        users = [GpgHome.user(f"{name} <{name}@example.org>", kind="rsa3072") for name in ("ann", "ben", "cleo")]
-        for user in users:
-            stack.callback(user.close)
-        counted = CountedGpg(base / "bin")
-        few = Scene(users, base / "few", files=COUNTED, gpg=counted.program, stack=stack)
-        for verb, ours, theirs, _ in few.verbs():
-            counted.take()
-            starts = [(side(), counted.take())[1] for side in (ours, theirs)]
-            print(
-                f"bench: blackbox {verb}, {COUNTED} files: gpg starts {starts[0]} x, theirs {starts[1]} x",
-                file=sys.stderr,
-            )
-        many = Scene(users, base / "many", files=FILES, gpg=None, stack=stack)
-        for verb, ours, theirs, goal in many.verbs():
-            times = [_seconds(side) for side in (ours, theirs)]
-            measured.append(Row(f"blackbox {FILES} files: {verb}", "original steps", times[0], times[1], goal))
+        if ours is None:
+            ours = base / "commands"
+            shims.install(ours)
+        against = "original steps" if theirs is None else str(theirs)
+        if theirs is None:
+            theirs = base / "originals"
+            original_commands.install(theirs)
+        directories = (ours.absolute(), theirs.absolute())
+        users = _users("rsa3072", stack)
+        _count(Scene(users, base / "few", directories, files=COUNTED), CountedGpg(base / "bin"))
+        scene = Scene(users, base / "many", directories, files=FILES)
+        for name, goal, commands, afterwards in scene.job():
+            mine, other = (scene.measured(side, commands, afterwards) for side in (scene.ours, scene.theirs))
+            measured.append(Row(f"blackbox {FILES} files: {name}", against, mine, other, goal))
+        measured.append(_in_process(base / "curve", directories, against, stack))
     return measured
 
 
-def _seconds(call: Callable[[], object]) -> Timing:
-    """One run: each changes what it works on."""
-    start = time.perf_counter()
-    call()
-    spent = time.perf_counter() - start
-    return Timing(spent, spent)
+def _users(kind: KeyKind, stack: ExitStack) -> list[GpgHome]:
+    users = [GpgHome.user(f"{name} <{name}@example.org>", kind=kind) for name in PEOPLE]
+    for user in users:
+        stack.callback(user.close)
+    return users
 
 
-@contextmanager
-def _somebody() -> Iterator[None]:
-    """An author for git, whoever runs this."""
-    before = dict(os.environ)
-    os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
-    for who in ("AUTHOR", "COMMITTER"):
-        os.environ |= {f"GIT_{who}_NAME": "Bench", f"GIT_{who}_EMAIL": "bench@example.org"}
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def _count(few: Scene, gpg: CountedGpg) -> None:
+    path = f"{gpg.directory}:{few.environ['PATH']}"
+    for name, _, commands, afterwards in few.job():
+        starts = []
+        for side in (few.ours, few.theirs):
+            gpg.take()
+            few.measured(Side(side.commands, side.root, {**side.environ, "PATH": path}), commands, "")
+            starts.append(gpg.take())
+            if afterwards:
+                side.run(afterwards)
+        told = f"gpg starts {starts[0]} x, theirs {starts[1]} x"
+        print(f"bench: blackbox {name}, {COUNTED} files: {told}", file=sys.stderr)
+
+
+def _in_process(base: Path, directories: tuple[Path, Path], against: str, stack: ExitStack) -> Row:
+    """postdeploy by a machine with a Curve25519 role key and the sequoia engine, which starts no gpg."""
+    users = _users("ed25519", stack)
+    scene = Scene(users, base, directories, files=FILES)
+    scene.third_admin()
+    for side in (scene.ours, scene.theirs):
+        side.run("blackbox_register_new_file", *scene.names)
+    identity = base / "ann.identity"
+    secret = SecretBytes(users[0].export_secret())
+    write_identity(identity, OpenPgpIdentity(name="ann", fingerprint=users[0].fingerprint, private=secret, store=None))
+    machine = {**scene.environ, "STRONGROOM_ENGINE": "sequoia", "STRONGROOM_IDENTITY_FILE": str(identity)}
+    role = Side(scene.ours.commands, scene.ours.root, machine)
+    mine, other = role.run("blackbox_postdeploy"), scene.theirs.run("blackbox_postdeploy")
+    name = f"blackbox {FILES} files: postdeploy, cold, sequoia and Curve25519"
+    return Row(name, against, Timing(mine, mine), Timing(other, other), 4.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.blackbox", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--ours", type=Path, metavar="DIR", help="a directory of blackbox_* commands")
+    parser.add_argument("--theirs", type=Path, metavar="DIR", help="another one")
+    parser.add_argument("--json", action="store_true", help="for programs; times in seconds")
+    arguments = parser.parse_args()
+    measured = rows(arguments.ours, arguments.theirs)
+    print(as_json(measured) if arguments.json else table(measured))
 
 
 if __name__ == "__main__":
-    main(rows)
+    main()
