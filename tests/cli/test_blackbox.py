@@ -188,6 +188,34 @@ def test_a_dry_run_writes_nothing(argv: list[str], team: Path, people: People, m
     }
 
 
+def test_a_dry_run_of_an_edit_starts_no_editor(team: Path, people: People, me: dict[str, str]) -> None:
+    first = min(plaintext_hashes(RELEASE))
+    touched = team.parent / "touched"
+    env = me | {"EDITOR": f"touch {touched}"}
+    told = bb(team, env, "edit", "--dry-run", "--json", "--", first).json
+    assert told["dry_run"] is True
+    assert set(told["recipients"]) == {people[name].fingerprint for name in STAYED}
+    assert not touched.exists()
+    assert "not registered" in bb(team, env, "edit", "--dry-run", "new", status=1).stderr
+
+
+def test_a_dry_run_of_approving_approves_nobody(repo: Path, people: People, me: dict[str, str]) -> None:
+    alice = people["alice"].fingerprint
+    assert f"would be approved: {alice}" in bb(repo, me, "approve", "--dry-run", alice).stderr
+    (repo / "new").write_text("secret")
+    assert "nobody has said yet" in bb(repo, me, "register-new-file", "new", status=5).stderr
+    bb(repo, me, "approve", alice)
+    assert "would be approved" not in bb(repo, me, "approve", "--withdraw", "--dry-run", alice).stderr
+    assert bb(repo, me, "register-new-file", "new", "--json").json["recipients"] == [alice]
+
+
+def test_dry_runs_of_what_makes_something_new_make_nothing(place: Path, me: dict[str, str]) -> None:
+    git(place, "init", "--quiet")
+    assert "would make '.blackbox'" in bb(place, me, "initialize", "--dry-run").stderr
+    assert "would write 20 programs" in bb(place, me, "install-shims", "--dry-run", "bin").stderr
+    assert [path.name for path in place.iterdir()] == [".git"]
+
+
 def test_commits_carry_their_own_paths_and_can_be_turned_off(team: Path, me: dict[str, str]) -> None:
     head = git(team, "rev-parse", "HEAD")
     (team / "staged").write_text("mine")

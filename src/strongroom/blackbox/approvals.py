@@ -80,22 +80,22 @@ class Approvals:
         """Certificates that a listed admin has, and that nobody has approved: in doubt, all that fit the name."""
         return tuple(key for key in candidates(self.site) if key.fingerprint not in self.fingerprints)
 
-    def approve(self, *certificates: Certificate) -> Self:
-        """These may receive from now on. Files are sealed to them by the next `update_all`."""
+    def approve(self, *certificates: Certificate, dry_run: bool = False) -> Self:
+        """These may receive from now on, unless it is a dry run. Files are sealed to them by the next `update_all`."""
         at = self.site.clock.now()
         new = tuple(
             Approval(fingerprint=key.fingerprint, name=key.uids[0] if key.uids else "", at=at)
             for key in certificates
             if key.fingerprint not in self.fingerprints
         )
-        return self._kept(self.admins + new)
+        return self._kept(self.admins + new, dry_run=dry_run)
 
-    def withdraw(self, fingerprint: str) -> Self:
+    def withdraw(self, fingerprint: str, *, dry_run: bool = False) -> Self:
         """This one receives nothing more. NotFoundError."""
         left = tuple(admin for admin in self.admins if admin.fingerprint != fingerprint.upper())
         if len(left) == len(self.admins):
             raise NotFoundError(f"{fingerprint!r} is not approved", hint="strongroom blackbox list-admins")
-        return self._kept(left)
+        return self._kept(left, dry_run=dry_run)
 
     def settled(self, ask: Ask | None) -> Self:
         """Approvals to write with. The first use asks about every listed admin; without `ask` it is a PolicyError."""
@@ -110,7 +110,9 @@ class Approvals:
         said = {fingerprint.upper() for fingerprint in ask(listed)}
         return self.approve(*(key for key in listed if key.fingerprint in said))
 
-    def _kept(self, admins: tuple[Approval, ...]) -> Self:
+    def _kept(self, admins: tuple[Approval, ...], *, dry_run: bool) -> Self:
+        if dry_run:
+            return replace(self, admins=admins)
         rows = tuple(_Row(fingerprint=each.fingerprint, name=each.name, approved=each.at) for each in admins)
         where = [str(path).encode("utf-8", "backslashreplace").decode() for path in (self.site.root, self.site.data)]
         file = _File(format=_FORMAT, root=where[0], data=where[1], admins=rows)  # both for who looks at the file

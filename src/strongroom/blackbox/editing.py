@@ -25,6 +25,7 @@ def edit(
     approved: Collection[str] | None,
     protected: Collection[Path] = (),
     commit: bool = False,
+    dry_run: bool = False,
 ) -> Written:
     """Open a registered file in EDITOR, and seal what the editor leaves, if it is another content.
 
@@ -33,6 +34,7 @@ def edit(
     end (somebody else was faster, a full disk), is kept as a `.gpg` to the same recipients outside the repository; only
     where even that fails, in the clear in a directory of mode 0700. The error says where.
     A plaintext in the work tree is a ConflictError if it says something else than its `.gpg`; otherwise it stays.
+    A dry run checks all that, and starts no editor.
     """
     plain = site.registry.writable(site.registry.registered(name), protected=protected)
     editor.words(site.environ)
@@ -41,6 +43,8 @@ def edit(
     with about(plain):
         opened = site.open(before)
     _check_work_tree(site, plain, opened)
+    if dry_run:
+        return written((f"{plain}.gpg",), to, committed=False, files=(plain,))
     with PrivateDirectory(site.environ) as private:
         path = private.put(plain.rpartition("/")[2], opened)
         try:

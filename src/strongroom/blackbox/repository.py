@@ -49,11 +49,12 @@ class Repository(Site):
         engine: Engine | None = None,
         environ: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        dry_run: bool = False,
     ) -> Self:
         """A new repository at `base` with one admin, as `blackbox_initialize` and `blackbox_addadmin` leave it.
 
         `base` is the top of a git work tree, or outside of any. `data` is `.blackbox`, or the directory of one more
-        environment: `.blackbox-TEAM`. ExistsError if there is that one already.
+        environment: `.blackbox-TEAM`. ExistsError if there is that one already. A dry run only looks.
         """
         root = base.resolve()
         top = discovery.git_top(root)
@@ -68,7 +69,8 @@ class Repository(Site):
                 raise ExistsError(f"there is {taken!r} in {str(root)!r} already")
         place = discovery.Place(root=root, data=name)
         repository = cls(place, engine=engine, environ=environ, clock=clock)
-        admission.make(repository, admin, label=label, commit=commit)
+        if not dry_run:
+            admission.make(repository, admin, label=label, commit=commit)
         return repository
 
     register = registering.register

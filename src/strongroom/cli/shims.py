@@ -48,17 +48,19 @@ def program() -> Path:
     return Path(found).absolute()
 
 
-def install(directory: Path) -> tuple[Path, ...]:
+def install(directory: Path, *, dry_run: bool = False) -> tuple[Path, ...]:
     """Write one program for each old name. ExistsError, before anything is written, if a file there is not ours."""
     text = {name: _text(verb) for name, verb in OLD_NAMES.items()}
     try:
-        directory.mkdir(parents=True, exist_ok=True)
         for name in text:
             path = directory / name
             if os.path.lexists(path) and (path.is_symlink() or _MARK.encode() not in path.read_bytes()[:200]):
                 raise ExistsError(
                     f"{str(path)!r} is there already, and is none of ours", hint="choose another directory"
                 )
+        if dry_run:
+            return tuple(directory / name for name in text)
+        directory.mkdir(parents=True, exist_ok=True)
         for name, script in text.items():
             beside = directory / f".{name}.new"
             beside.write_text(script)

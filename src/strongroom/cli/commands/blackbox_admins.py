@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 @click.argument("answer", required=False, metavar="[yes]")
 @click.option("--admin", "who", metavar="KEY", help="The first admin; else the one secret key that you have.")
 @commit_option(usual=False)
+@dry_run_option
 @verb
-def initialize(session: Session, answer: str | None, who: str | None, commit: bool) -> None:
+def initialize(session: Session, answer: str | None, who: str | None, commit: bool, dry_run: bool) -> None:
     """Make a BlackBox repository at the top of this git work tree, with its first admin, who is approved with it.
 
     Where there is one already, nothing is done. The word 'yes', which the original wants, is accepted. BLACKBOXDATA
@@ -57,16 +58,21 @@ def initialize(session: Session, answer: str | None, who: str | None, commit: bo
             data=os.environ.get("BLACKBOXDATA") or DATA_DIRECTORIES[0],
             commit=commit,
             engine=engine,
+            dry_run=dry_run,
         )
     except ExistsError as error:
         output.tell(f"{error}: nothing was done")
         return
-    Approvals.load(made).approve(certificate)
+    if not dry_run:
+        Approvals.load(made).approve(certificate)
     if session.as_json:
-        output.write_json({"root": str(made.root), "admin": certificate.fingerprint, "committed": commit})
+        told = {"dry_run": dry_run, "root": str(made.root), "admin": certificate.fingerprint}
+        output.write_json({**told, "committed": commit and not dry_run})
         return
-    output.tell(f"made {made.data.name!r} in {str(made.root)!r} with the admin {certificate.label}")
-    to_commit(session, (made.data.name, ".gitignore"), committed=commit)
+    word = "would make" if dry_run else "made"
+    output.tell(f"{word} {made.data.name!r} in {str(made.root)!r} with the admin {certificate.label}")
+    if not dry_run:
+        to_commit(session, (made.data.name, ".gitignore"), committed=commit)
 
 
 def _first_admin(engine: Engine, who: str | None) -> Certificate:
@@ -192,8 +198,9 @@ def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None
 @click.command(cls=VerbCommand, epilog=examples("strongroom blackbox approve FINGERPRINT"))
 @click.argument("fingerprints", nargs=-1, required=True)
 @click.option("--withdraw", is_flag=True, help="These receive nothing more.")
+@dry_run_option
 @verb
-def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool) -> None:
+def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool, dry_run: bool) -> None:
     """Say that the listed admins of FINGERPRINTS may receive; it is remembered outside the repository.
 
     Compare each fingerprint with its owner by another way than the repository first.
@@ -212,7 +219,7 @@ def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool) -> 
     wanted = [parse_fingerprint(text) for text in fingerprints]
     if withdraw:
         for fingerprint in wanted:
-            approvals = approvals.withdraw(fingerprint)
+            approvals = approvals.withdraw(fingerprint, dry_run=dry_run)
     else:
         listed = {key.fingerprint: key for key in candidates(repository)}
         for fingerprint in wanted:
@@ -220,12 +227,12 @@ def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool) -> 
                 raise NotFoundError(
                     f"no listed admin has the fingerprint {fingerprint}", hint="strongroom blackbox expiry lists them"
                 )
-        approvals = approvals.approve(*(listed[fingerprint] for fingerprint in wanted))
+        approvals = approvals.approve(*(listed[fingerprint] for fingerprint in wanted), dry_run=dry_run)
     if session.as_json:
         output.write_json([{"fingerprint": each.fingerprint, "name": each.name} for each in approvals.admins])
         return
     for each in approvals.admins:
-        output.tell(f"approved: {each.fingerprint} {each.name}")
+        output.tell(f"{'would be ' if dry_run else ''}approved: {each.fingerprint} {each.name}")
     for key in approvals.unapproved():
         output.tell(f"listed and not approved: {key.fingerprint} {key.label}")
 

@@ -79,11 +79,12 @@ def deregister_file(session: Session, file: str, commit: bool, dry_run: bool) ->
 )
 @click.argument("files", nargs=-1, required=True)
 @commit_option(usual=False)
+@dry_run_option
 @verb
-def edit(session: Session, files: tuple[str, ...], commit: bool) -> None:
+def edit(session: Session, files: tuple[str, ...], commit: bool, dry_run: bool) -> None:
     """Open FILES in EDITOR, one after another, in a private directory, and seal what changed.
 
-    One that is not registered yet is registered first, if you say yes to it on a terminal.
+    One that is not registered yet is registered first, if you say yes to it on a terminal. A dry run starts no editor.
     """
     repository = repository_of(session)
     approved = approved_in(session, repository)
@@ -91,17 +92,23 @@ def edit(session: Session, files: tuple[str, ...], commit: bool) -> None:
     for typed in files:
         name = repository.name_of(typed)
         if name not in repository.files() and name.removesuffix(".gpg") not in repository.files():
+            if dry_run:
+                raise _not_registered(name)
             _register_first(session, repository, name)
             repository.register(name, approved=approved, protected=protected, commit=commit)
-        done = repository.edit(name, approved=approved, protected=protected, commit=commit)
-        tell_written(session, "sealed", done, dry_run=False)
+        done = repository.edit(name, approved=approved, protected=protected, commit=commit, dry_run=dry_run)
+        tell_written(session, "sealed", done, dry_run=dry_run)
+
+
+def _not_registered(name: str) -> NotFoundError:
+    return NotFoundError(f"{name!r} is not registered", hint="strongroom blackbox register-new-file FILE")
 
 
 def _register_first(session: Session, repository: Repository, name: str) -> None:
     asks = sys.stdin.isatty() and sys.stderr.isatty() and not session.as_json
     there = os.path.lexists(repository.root / name)
     if not (asks and there and click.confirm(f"{output.shown(name)} is not registered. Encrypt it?", err=True)):
-        raise NotFoundError(f"{name!r} is not registered", hint="strongroom blackbox register-new-file FILE")
+        raise _not_registered(name)
 
 
 @click.command(

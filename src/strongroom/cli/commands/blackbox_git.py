@@ -36,14 +36,17 @@ ATTRIBUTES = f"*.gpg diff={DRIVER} merge={DRIVER}".encode()
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom blackbox install-shims ~/bin/blackbox"))
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@dry_run_option
 @verb
-def install_shims(session: Session, directory: Path) -> None:
+def install_shims(session: Session, directory: Path, dry_run: bool) -> None:
     """Fill DIR with programs of the old names (blackbox_cat and so on); put it on PATH."""
-    made = install(directory.absolute())
+    made = install(directory.absolute(), dry_run=dry_run)
     if session.as_json:
         output.write_json([str(path) for path in made])
         return
-    output.tell(f"wrote {len(made)} programs; put {str(directory.absolute())!r} on PATH")
+    output.tell(
+        f"{'would write' if dry_run else 'wrote'} {len(made)} programs; put {str(directory.absolute())!r} on PATH"
+    )
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom blackbox git-setup"))
