@@ -21,6 +21,7 @@ VERBS = [
     "init", "create", "ensure", "import", "list", "show", "rotate", "add", "promote", "suspend", "resume", "compromise",
     "pin", "encrypt", "decrypt", "reveal", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
+    "git-setup", "git-merge", "adopt",
     "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
     "blackbox cat", "blackbox view", "blackbox edit", "blackbox edit-start", "blackbox edit-end", "blackbox diff",
     "blackbox decrypt-file", "blackbox whatsnew", "blackbox register-new-file", "blackbox deregister-file",

@@ -50,6 +50,8 @@ ATTRIBUTES: Final = b"""\
 * -text
 *.gpg binary
 keysets/** merge=strongroom
+workers/** merge=strongroom
+store.json merge=strongroom
 """
 IGNORED: Final = b"""\
 # Strongroom: what belongs to this host alone.

@@ -66,9 +66,9 @@ class Pin:
 
 
 def check_origin(
-    header: Header, root: Root, *, pin: str | None, witness: Witness, strict: bool = False
+    header: Header, root: Root, *, pin: str | None, witness: Witness, strict: bool = False, learn: bool = True
 ) -> tuple[str, ...]:
-    """Make sure that an opened store is ours, and have the witness learn its root.
+    """Make sure that an opened store is ours, and have the witness `learn` its root.
 
     A pin decides alone; else the witness does; with neither, the first opening is trusted, which the notices that are
     returned say loudly, and which `strict` refuses. Raises ForeignStoreError; SettingsError for a pin that is none.
@@ -89,7 +89,7 @@ def check_origin(
     else:
         _check_others(header, witness)
         notices += _trusted(header, root, pin=None, strict=strict, why="it was never opened in this place")
-    if root.id not in known:
+    if learn and root.id not in known:
         try:
             witness.learn_root(root)
         except StoreError as trouble:

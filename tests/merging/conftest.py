@@ -1,0 +1,22 @@
+"""One store in git, made once and copied."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.merging.scenes import Clone, new_clone
+
+
+@pytest.fixture(scope="session")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    return new_clone(tmp_path_factory.mktemp("merging"))
+
+
+@pytest.fixture
+def here(_made: Clone, tmp_path: Path) -> Clone:
+    """A store in git whose merges unite records by key id."""
+    top = shutil.copytree(_made.top, tmp_path / "repo")
+    return Clone(top=top, identity=_made.identity, state=tmp_path / "state")

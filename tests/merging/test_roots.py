@@ -1,0 +1,190 @@
+"""A branch from before a rotation of the root still merges, and nothing of it widens what the new root gives away."""
+
+from __future__ import annotations
+
+import pytest
+
+from strongroom.errors import IntegrityError
+from strongroom.model.codec import decode
+from strongroom.model.names import parse_name
+from strongroom.model.states import KeyState
+from strongroom.primitives.hpke import public_of
+from strongroom.sealing.header_codec import encode_header
+from strongroom.sealing.hpke import HpkeSlot, generate_private
+from strongroom.stores.directory import DirectoryStore
+from strongroom.stores.merging import Lineage
+from tests.merging.scenes import Clone
+
+
+def rotated_on_main(here: Clone) -> bytes:
+    """`main` rotates the root; `side`, from before it, rotates `box` and compromises a version of `columns`."""
+    here.branch("side")
+    with here.open() as keystore:
+        keystore.rotate("box", now=True)
+        keystore.compromise("columns", 1, reason="leaked")
+        token = keystore.fernet("box").encrypt(b"side")
+    here.commit("side")
+    here.switch("main")
+    here.rotate_root()
+    here.commit("rotated the root")
+    with here.open() as keystore:
+        keystore.rotate("box", now=True)
+    here.commit("and box")
+    return token
+
+
+@pytest.mark.parametrize("into", ["main", "side"])
+def test_a_branch_from_before_a_rotation_of_the_root_merges_either_way_round(here: Clone, into: str) -> None:
+    token = rotated_on_main(here)
+    if into == "side":
+        here.git("switch", "--quiet", "side")
+    told = here.git("merge", "--no-edit", "side" if into == "main" else "main")
+    assert here.header().root == 2
+    with here.open() as keystore:
+        here_now = keystore.show("box")
+        assert len(here_now.versions) == 3
+        assert keystore.fernet("box").decrypt(token) == b"side"
+        assert keystore.show("columns").version(1).state is KeyState.COMPROMISED
+        newest = keystore.sealed.root.id
+        for name in keystore.names():
+            raw = DirectoryStore(here.directory).read(parse_name(name))
+            assert decode(raw, name=parse_name(name)).root == newest
+    # the version of the old branch reads, and does not become primary: who knew root 1 could have made it
+    assert "which was replaced" in told
+    brought = [each for each in here_now.versions if each.promote_at is None]
+    assert len(brought) == 1
+
+
+def test_a_former_admin_s_branch_brings_no_key_of_his_into_use(here: Clone) -> None:
+    with here.open() as keystore:
+        root, header = keystore.sealed.root, keystore.sealed.header
+    here.branch("side")
+    with here.open() as keystore:
+        keystore.rotate("box", now=True)  # he knows root 1, so this is what he can write
+        theirs = keystore.show("box").versions[-1].key_id
+    here.commit("side")
+    here.switch("main")
+    here.rotate_root()
+    here.commit("rotated the root")
+    here.git("merge", "--quiet", "--no-edit", "side")
+    with here.open() as keystore:
+        assert keystore.show("box").protecting(keystore.clock.now()).key_id != theirs
+        assert Lineage(keystore.sealed.header, keystore.sealed.root).number(root.id) == header.root == 1
+
+
+def test_a_keyset_that_only_the_old_branch_has_counts_once_it_is_named(here: Clone) -> None:
+    here.branch("side")
+    with here.open() as keystore:
+        keystore.create("new", "fernet")
+        token = keystore.fernet("new").encrypt(b"side")
+    here.commit("side")
+    here.switch("main")
+    here.rotate_root()
+    here.commit("rotated the root")
+    here.git("merge", "--quiet", "--no-edit", "side")
+    with here.open() as keystore, pytest.raises(IntegrityError, match="is under root"):
+        keystore.show("new")
+    assert here.run("adopt").text == "new\n"
+    ran = here.run("adopt", "new", "box")
+    assert (ran.status, "'box' is not under an older root" in ran.stderr) == (1, True)
+    ran = here.run("adopt", "new")
+    assert "git add .strongroom/keysets/new.json" in ran.stderr
+    with here.open() as keystore:
+        assert keystore.fernet("new").decrypt(token) == b"side"
+        keystore.rotate("new")
+    assert here.run("--json", "adopt").json == {"waiting": []}
+
+
+def with_slot(here: Clone, label: str) -> None:
+    """Another way to open the newest root, on the branch that is checked out."""
+    with here.open() as keystore:
+        public = public_of("x25519", generate_private("x25519"))
+        slot = HpkeSlot.create(keystore.sealed.root, public, suite="x25519", label=label)
+        keystore.sealed.replace_header(keystore.sealed.header.with_slot(slot))
+
+
+def labels(here: Clone) -> list[str]:
+    return [slot.label for slot in here.header().slots]
+
+
+def test_slots_that_two_branches_added_both_stay(here: Clone) -> None:
+    here.branch("side")
+    with_slot(here, "side")
+    here.commit("side")
+    here.switch("main")
+    with_slot(here, "main")
+    here.commit("main")
+    here.git("merge", "--quiet", "--no-edit", "side")
+    assert labels(here) == ["tests", "main", "side"]
+    with here.open() as keystore:
+        keystore.rotate("box")  # and the header is authentic
+
+
+def test_a_slot_that_one_branch_took_away_stays_away(here: Clone) -> None:
+    with_slot(here, "office")
+    here.commit("office")
+    here.branch("side")
+    with_slot(here, "side")
+    here.commit("side")
+    here.switch("main")
+    with here.open() as keystore:
+        keystore.sealed.replace_header(keystore.sealed.header.without_slot("office"))
+    here.commit("without")
+    here.git("merge", "--quiet", "--no-edit", "side")
+    assert labels(here) == ["tests", "side"]
+
+
+def test_one_slot_changed_on_both_branches_is_a_conflict_that_leaves_ours_whole(here: Clone) -> None:
+    here.branch("side")
+    with_slot(here, "office")
+    here.commit("side")
+    here.switch("main")
+    with_slot(here, "office")
+    here.commit("main")
+    before = (here.directory / "store.json").read_bytes()
+    told = here.git("merge", "--no-edit", "side", fails=True)
+    assert "both branches changed the slot 'office'" in told
+    assert (here.directory / "store.json").read_bytes() == before
+
+
+def test_what_the_old_branch_approved_must_be_approved_again_after_a_rotation(here: Clone) -> None:
+    here.branch("side")
+    with_slot(here, "side")
+    here.commit("side")
+    here.switch("main")
+    here.rotate_root()
+    here.commit("rotated the root")
+    told = here.git("merge", "--no-edit", "side")
+    assert "slot 'side' of the branch from before the rotation of the root is not taken over" in told
+    assert labels(here) == ["tests"]
+    with here.open() as keystore:
+        keystore.rotate("box")
+
+
+def test_two_branches_that_both_rotated_the_root_do_not_merge(here: Clone) -> None:
+    here.branch("side")
+    here.rotate_root()
+    here.commit("side")
+    here.git("switch", "--quiet", "main")
+    here.state = here.state.with_name("other-state")  # a host that has not seen the other root
+    here.rotate_root()
+    here.commit("main")
+    told = here.git("merge", "--no-edit", "side", fails=True)
+    assert "do not lead to one another" in told
+    with here.open() as keystore:
+        assert keystore.names() == ("box", "columns")
+
+
+def test_a_branch_of_a_foreign_store_does_not_merge(here: Clone) -> None:
+    from tests.stores.builders import header_of, new_root
+
+    here.branch("side")
+    root = new_root()
+    (here.directory / "store.json").write_bytes(encode_header(header_of(root), root))
+    here.commit("foreign")
+    here.git("switch", "--quiet", "main")
+    with_slot(here, "main")
+    here.commit("main")
+    told = here.git("merge", "--no-edit", "side", fails=True)
+    assert "strongroom: error:" in told
+    assert labels(here) == ["tests", "main"]
