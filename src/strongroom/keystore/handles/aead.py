@@ -6,6 +6,7 @@ from strongroom.errors import DecryptionError
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
 from strongroom.keystore.handles.prefixed import ByPrefix, output_prefix, wanted
 from strongroom.keystore.live import Snapshot
+from strongroom.model.names import KeyId
 from strongroom.model.types import KeyType
 from strongroom.model.version import Version
 from strongroom.primitives.aead import AesGcmKey, XAesGcmKey
@@ -15,7 +16,7 @@ _FAILED = "the ciphertext does not open under this keyset with this associated d
 
 
 class _AeadKit(Kit):
-    __slots__ = ("protect", "sound", "with_compromised")
+    __slots__ = ("key_ids", "protect", "sound", "with_compromised")
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
@@ -24,6 +25,8 @@ class _AeadKit(Kit):
         self.sound = ByPrefix((v, made[v.number]) for v in every if not is_compromised(snapshot, v))
         self.with_compromised = ByPrefix((v, made[v.number]) for v in every)
         self.protect = None if self.refusal is not None else made[self.protecting.number]
+        self.key_ids = {output_prefix(version): version.key_id for version in snapshot.keyset.versions}
+        self.key_ids.pop(b"", None)
 
     def _key(self, version: Version) -> AesGcmKey | XAesGcmKey:
         return _KINDS[self.snapshot.keyset.type](self.material(version), output_prefix(version))
@@ -63,3 +66,10 @@ class Aead(Handle[_AeadKit]):
             except DecryptionError:
                 continue
         raise DecryptionError(_FAILED)
+
+    def key_id_of(self, ciphertext: bytes) -> KeyId | None:
+        """The key id that the ciphertext names, if a version of the keyset has it, whatever its state; else None.
+
+        Nothing is decrypted: the five bytes may be anyone's.
+        """
+        return self._current().key_ids.get(ciphertext[:5])

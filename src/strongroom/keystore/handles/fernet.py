@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from strongroom.errors import DecryptionError, PurposeError
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
 from strongroom.keystore.live import Snapshot
+from strongroom.model.names import KeyId
 from strongroom.model.types import KeyType
 from strongroom.primitives.fernet import FernetKey, FernetRing, InvalidToken
 
@@ -14,11 +15,11 @@ _FAILED = "the token does not open under this keyset"
 
 
 class _FernetKit(Kit):
-    __slots__ = ("protect", "ring", "ring_with_compromised")
+    __slots__ = ("every", "protect", "ring", "ring_with_compromised")
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
-        every = processing(snapshot, compromised=True)
+        every = self.every = processing(snapshot, compromised=True)
         sound = tuple(version for version in every if not is_compromised(snapshot, version))
         # the token's own time, which an attacker can choose, only orders the trial: when a version was promoted is
         # when its first tokens were made
@@ -74,6 +75,16 @@ class Fernet(Handle[_FernetKit]):
             except InvalidToken:
                 pass
         raise DecryptionError(_FAILED)
+
+    def key_id_of(self, token: bytes | str) -> KeyId | None:
+        """The key id of the version that made the token, found by trial; None where none that may process did."""
+        kit = self._current()
+        if kit.ring_with_compromised is not None:
+            try:
+                return kit.every[kit.ring_with_compromised.decrypt_and_tell(token)[1]].key_id
+            except InvalidToken:
+                pass
+        return None
 
     def extract_timestamp(self, token: bytes | str) -> int:
         """When the token was made (seconds since the epoch), once its HMAC has been verified."""

@@ -1,0 +1,64 @@
+"""What a cell is bound to: its field's id, and its row's context. A cell that was moved elsewhere does not open.
+
+associated data = fields("strongroom/1 cell", field id, one text for each part of the context)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db import models
+
+from strongroom._encoding import encode_fields
+from strongroom.django.fields.types import AnyField
+
+Context = Mapping[str, Any]
+"""The values of the attributes that `context=` names, as the row has them."""
+
+Row = models.Model | Mapping[str, Any]
+
+
+class DefaultId(str):
+    """A field id that nobody wrote down: the place where the field stands now.
+
+    A migration freezes it as plain text. When the field moves (a rename), this id changes and the frozen one does not;
+    they compare as equal all the same, so that Django sees a rename where there is one, and not a column that went
+    and another that came. strongroom.E022 then asks for the frozen id to be written into the model.
+    """
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str)
+
+    def __ne__(self, other: object) -> bool:
+        return not isinstance(other, str)
+
+    __hash__ = str.__hash__
+
+
+def context_of(names: tuple[str, ...], row: Row, *, field: AnyField) -> Context:
+    """The context of a row: its values of these attributes. FieldError where one is None, or is not there."""
+    found = {}
+    for name in names:
+        # a concrete field of the same model: strongroom.E024 says where it is not
+        named: Any = field.model._meta.get_field(name)
+        value = row.get(name) if isinstance(row, Mapping) else getattr(row, named.attname)
+        if value is None:
+            raise FieldError(
+                f"{field} is bound to {name!r} of its row, which is None here: give the row its {name!r} first"
+            )
+        found[name] = (named.target_field if named.is_relation else named).to_python(value)
+    return found
+
+
+def associated_data(field_id: str, context: Context | None) -> bytes:
+    """What the cell of a field and row is authenticated with."""
+    parts = () if context is None else tuple(_text(value) for value in context.values())
+    return encode_fields(b"strongroom/1 cell", field_id.encode("utf-8"), *parts)
+
+
+def _text(value: Any) -> bytes:
+    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode("utf-8")

@@ -1,0 +1,132 @@
+"""From the database's cells to values, row after row: the hot path. A cell that does not open is never a value.
+
+In a model's instance a broken cell leaves its attribute unloaded, so that a list of rows still comes, and saving the
+row leaves the cell alone; whoever reads the attribute gets the error. Anywhere else it raises at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import FieldError
+from django.db import connections, models
+from django.db.models import DEFERRED, F
+from django.db.models.expressions import Col
+from django.db.models.query_utils import DeferredAttribute
+
+from strongroom.django.fields.binding import associated_data
+from strongroom.errors import StrongroomError
+
+if TYPE_CHECKING:
+    from strongroom.django.fields.sealed_field import SealedField
+
+
+def converter(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
+    """What Django calls for each cell of a query's result."""
+    if field.context_names is not None:
+        return _for_row if for_model else _no_row(field)
+    decode = field.codec.decode
+    binding = associated_data(field.field_id, None)
+    try:
+        decrypt = field.box().decrypt
+    except StrongroomError:
+        if for_model:
+            return lambda cell, expression, connection: None if cell is None else DEFERRED
+        return lambda cell, expression, connection: (
+            None if cell is None else field.open_cell(cell, context=None, connection=connection)
+        )
+
+    def opened(cell: Any, expression: Any, connection: Any) -> Any:
+        if cell is None:
+            return None
+        try:
+            return decode(decrypt(cell if type(cell) is bytes else bytes(cell), binding), connection)
+        except StrongroomError:
+            if for_model:
+                return DEFERRED
+            return field.open_cell(cell, context=None, connection=connection)  # raises, and says of which field
+
+    return opened
+
+
+class UnopenedCell:
+    """A cell on its way to the row that it is bound to."""
+
+    __slots__ = ("cell",)
+
+    def __init__(self, cell: bytes) -> None:
+        self.cell = cell
+
+    def __repr__(self) -> str:
+        return "<a cell that opens with its row only>"
+
+
+def _for_row(cell: Any, expression: Any, connection: Any) -> Any:
+    return None if cell is None else UnopenedCell(bytes(cell))
+
+
+def _no_row(field: SealedField) -> Callable[[Any, Any, Any], Any]:
+    def refuse(cell: Any, expression: Any, connection: Any) -> Any:
+        if cell is None:
+            return None
+        raise FieldError(f"{field} is encrypted and opens with its row only: read it from an instance")
+
+    return refuse
+
+
+def open_in_row(*, instance: models.Model, **_: Any) -> None:
+    """After an instance was made: open the cells that are bound to their row. Those that do not open stay unloaded."""
+    held = vars(instance)
+    field: Any
+    for field in instance._meta.concrete_fields:
+        value = held.get(field.attname)
+        if type(value) is UnopenedCell:
+            try:
+                connection = connections[instance._state.db or "default"]
+                held[field.attname] = field.open_cell(
+                    value.cell,
+                    context=field.context_of(instance),
+                    connection=connection,
+                )
+            except (StrongroomError, FieldError):
+                del held[field.attname]
+
+
+class Cell(F):
+    """`annotate(cell=Cell("ssn"))`: the bytes of an encrypted column as they are in the database."""
+
+    def resolve_expression(self, *args: Any, **kwargs: Any) -> Any:
+        column: Any = super().resolve_expression(*args, **kwargs)
+        return _CellCol(column.alias, column.target, models.BinaryField())
+
+
+class _CellCol(Col):
+    def get_db_converters(self, connection: Any) -> list[Any]:
+        return [lambda cell, expression, connection: None if cell is None else bytes(cell)]
+
+
+class SealedAttribute(DeferredAttribute):
+    """Where a model's attribute is looked for when it was not loaded: deferred, or a cell that does not open."""
+
+    field: SealedField
+
+    def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
+        if instance is None:
+            return self
+        try:
+            return super().__get__(instance, cls)
+        except KeyError:
+            pass  # it was asked for again, and did not open again
+        return self._opened(instance)
+
+    def _opened(self, instance: models.Model) -> Any:
+        field = self.field
+        alias = instance._state.db or "default"
+        rows = field.model._base_manager.using(alias).filter(pk=instance.pk)
+        cell = rows.values_list(Cell(field.name), flat=True).get()
+        value = None
+        if cell is not None:
+            value = field.open_cell(cell, context=field.context_of(instance), connection=connections[alias])
+        vars(instance)[field.attname] = value
+        return value

@@ -1,0 +1,268 @@
+"""A model field whose Python side is the inner field's and whose column holds cells. Nothing but cells reaches it.
+
+`encrypted(models.CharField(…))` is the same object under a subclass of its class, made here: validation, forms,
+choices, the admin and serializers meet a CharField. Values are sealed where they go to the database (get_db_prep_save)
+and opened where they come from it (the column's converter), never in to_python: a form's input is not decrypted, and a
+value that a user chose is never taken for a cell.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models.expressions import Value
+from django.db.models.signals import post_init
+
+from strongroom.django.fields.binding import Context, DefaultId, Row, associated_data, context_of
+from strongroom.django.fields.boxes import Box, box_of
+from strongroom.django.fields.expressions import SealedCol, check_saved
+from strongroom.django.fields.failing import explain
+from strongroom.django.fields.lookups import lookup_of, refuse_lookup
+from strongroom.django.fields.reading import SealedAttribute, converter, open_in_row
+from strongroom.django.fields.types import AnyField
+from strongroom.django.fields.values import Codec
+from strongroom.errors import StrongroomError
+from strongroom.model.names import KeyId
+
+if TYPE_CHECKING:
+    _Base: TypeAlias = AnyField
+else:
+    _Base = object  # the inner field's class comes behind it
+
+PATH = "strongroom.django.encrypted.encrypted"
+KeysetName = str | Callable[[Context], str]
+_MARKS = frozenset({b"\x01", b"g"})  # Tink's prefix; the first character of every Fernet token, base64 of 80
+
+
+class SealedField(_Base):
+    """What `encrypted` adds to the class of a field. `encrypted` itself says what its arguments mean."""
+
+    sealed_class: type[AnyField]
+    keyset: KeysetName
+    context_names: tuple[str, ...] | None
+    using: str
+    given_id: str | None
+
+    # --- what the migrations write down, and what is made of it again
+
+    @property
+    def plain(self) -> AnyField:
+        """The inner field, as it would stand here without encryption."""
+        made: AnyField = copy.copy(self)
+        made.__class__ = self.sealed_class
+        for name in _OURS:
+            vars(made).pop(name, None)
+        return made
+
+    def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
+        kwargs: dict[str, Any] = {"keyset": self.keyset}
+        if self.context_names is not None:
+            kwargs["context"] = self.context_names[0] if len(self.context_names) == 1 else self.context_names
+        if self.using != "default":
+            kwargs["using"] = self.using
+        if self.given_id is not None:
+            kwargs["id"] = self.given_id
+        return self.name, PATH, [self.plain], kwargs
+
+    def clone(self) -> Any:
+        _, _, (plain,), kwargs = self.deconstruct()
+        return seal(plain.clone(), **kwargs)
+
+    def __reduce__(self) -> Any:
+        if hasattr(self, "model"):
+            return super().__reduce__()
+        state = {name: value for name, value in vars(self).items() if name not in ("_get_default", "_codec")}
+        return _empty, (self.sealed_class,), state
+
+    def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:
+        if self.given_id is None and not cls._meta.abstract:
+            self.given_id = DefaultId(f"{cls._meta.label}.{name}")
+        super().contribute_to_class(cls, name, private_only)
+        if self.context_names is not None and not cls._meta.abstract:
+            post_init.connect(open_in_row, sender=cls)
+
+    # --- the column
+
+    def get_internal_type(self) -> str:
+        return "BinaryField"
+
+    def db_check(self, connection: Any) -> None:
+        return None
+
+    @property
+    def validators(self) -> list[Any]:
+        # an integer's bounds hang on its column's type, which is the inner field's for them
+        return list(self.plain.validators)
+
+    descriptor_class = SealedAttribute
+
+    def get_db_converters(self, connection: Any) -> list[Any]:
+        # of a subquery and the like; a column by itself is a SealedCol, which knows where its value goes
+        return [converter(self, for_model=False)]
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
+        return str(connection.ops.binary_placeholder_sql(value))
+
+    def get_col(self, alias: str, output_field: Any = None) -> Any:
+        return SealedCol(alias, self, output_field)
+
+    @property
+    def cached_col(self) -> Any:
+        return SealedCol(self.model._meta.db_table, self)
+
+    def get_lookup(self, lookup_name: str) -> Any:
+        return lookup_of(self, lookup_name)
+
+    def get_transform(self, lookup_name: str) -> Any:
+        refuse_lookup(self, lookup_name)
+
+    # --- values on their way
+
+    def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if isinstance(value, Value):
+            if value.value is None and isinstance(self, models.JSONField):
+                # Django's way to say JSON's null, where None is SQL's NULL
+                return self.seal_value(None, connection=connection, context=self._known_context(None))
+            value = value.value
+        elif hasattr(value, "as_sql"):
+            check_saved(value, self)
+            return value
+        return self.get_db_prep_value(value, connection)
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        if value is None:
+            return None
+        if type(value) is InRow:
+            return self.seal_value(value.value, connection=connection, context=value.context)
+        return self.seal_value(value, connection=connection, context=self._known_context(None))
+
+    def _known_context(self, context: Context | None) -> Context | None:
+        if context is None and self.context_names is not None:
+            raise FieldError(
+                f"{self} is bound to its row's {', '.join(self.context_names)}, which cannot be known here:"
+                " save instances, one by one or with bulk_create"
+            )
+        return context
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = super().pre_save(model_instance, add)
+        if self.context_names is None or value is None or hasattr(value, "as_sql"):
+            return value
+        return InRow(value, self.context_of(model_instance))
+
+    # --- what else is built on: reencrypt, EncryptColumn, reports
+
+    @property
+    def field_id(self) -> str:
+        """What cells of this field are bound to, whatever it is called by now."""
+        if self.given_id is None:
+            raise FieldError(f"{self} has no id yet: it belongs to no model")
+        return str(self.given_id)
+
+    def context_of(self, row: Row) -> Context | None:
+        """What a row's cells are bound to beside the field id; None for a field that is bound to no row."""
+        return None if self.context_names is None else context_of(self.context_names, row, field=self)
+
+    def keyset_name(self, context: Context | None = None) -> str:
+        """The name of the keyset of a row's cells."""
+        return self.keyset if isinstance(self.keyset, str) else self.keyset(context or {})
+
+    def box(self, context: Context | None = None) -> Box:
+        """What seals and opens the cells of a row. Raises what opening the store raises, and NotFoundError."""
+        return box_of(self.using, self.keyset_name(context))
+
+    def seal_value(self, value: Any, *, connection: Any, context: Context | None) -> Any:
+        """A new cell for a Python value that is not None: bytes, in the coat that the database's driver wants."""
+        data = self.codec.encode(value, connection)
+        try:
+            sealed = self.box(context).encrypt(data, associated_data(self.field_id, context))
+        except StrongroomError as error:
+            explain(error, self, None, context)
+        return connection.Database.Binary(sealed)
+
+    def open_cell(
+        self, cell: Any, *, context: Context | None, connection: Any = None, compromised_too: bool = False
+    ) -> Any:
+        """The Python value of a cell. Raises DecryptionError, which does not say why, and FormatError."""
+        raw = cell if type(cell) is bytes else bytes(cell)
+        try:
+            binding = associated_data(self.field_id, context)
+            return self.codec.decode(
+                self.box(context).decrypt(raw, binding, compromised_too=compromised_too), connection
+            )
+        except StrongroomError as error:
+            explain(error, self, raw, context)
+
+    def cell_version(self, cell: Any, *, context: Context | None = None) -> KeyId | None:
+        """The key id of the version that a cell is under; None where that cannot be told."""
+        return self.box(context).key_id_of(bytes(cell))
+
+    def looks_sealed(self, cell: Any) -> bool:
+        """Whether a cell begins as ours do. It may be anyone's all the same: only opening it tells."""
+        raw = bytes(cell)
+        return len(raw) >= 33 and raw[:1] in _MARKS  # the shortest: prefix, IV, tag
+
+    @property
+    def codec(self) -> Codec:
+        """Between this field's Python values and the bytes in its cells."""
+        held: Codec | None = vars(self).get("_codec")
+        if held is None:
+            held = vars(self)["_codec"] = Codec(self.plain)
+        return held
+
+
+class InRow:
+    """A value on its way into a row whose cells are bound to it."""
+
+    __slots__ = ("context", "value")
+
+    def __init__(self, value: Any, context: Context | None) -> None:
+        self.value = value
+        self.context = context
+
+
+_OURS = ("keyset", "context_names", "using", "given_id", "index", "_codec")
+
+
+def seal(
+    field: AnyField,
+    *,
+    keyset: KeysetName,
+    context: str | Sequence[str] | None = None,
+    using: str = "default",
+    id: str | None = None,  # noqa: A002  the word of the migrations
+    index: Any = None,
+) -> Any:
+    """The field, encrypted; see strongroom.django.encrypted."""
+    made: Any = copy.copy(field)
+    made.__class__ = _class_of(type(field))
+    names = (context,) if isinstance(context, str) else context
+    vars(made).update(
+        keyset=keyset, context_names=None if names is None else tuple(names), using=using, given_id=id, index=index
+    )
+    return made
+
+
+_classes: dict[type[AnyField], type[Any]] = {}
+
+
+def _class_of(kind: type[AnyField]) -> type[Any]:
+    made = _classes.get(kind)
+    if made is None:
+        made = _classes.setdefault(kind, _subclass(kind))  # of two threads one's is kept by both
+    return made
+
+
+def _subclass(kind: type[AnyField]) -> type[Any]:
+    return type(f"Encrypted{kind.__name__}", (SealedField, kind), {"__module__": __name__, "sealed_class": kind})
+
+
+def _empty(kind: type[AnyField]) -> Any:
+    made: Any = copy.copy(models.Field())
+    made.__class__ = _class_of(kind)
+    vars(made).clear()
+    return made
