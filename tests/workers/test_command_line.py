@@ -130,6 +130,17 @@ def test_watching_publishes_each_change_and_puts_back_what_was_lost(
     assert status == 130
 
 
+def test_a_watch_that_is_terminated_ends_well(here: Path, web: Path, redis_server: RedisServer) -> None:
+    with subprocess.Popen(
+        [STRONGROOM, "publish", "--watch", "--to", redis_server.url], stderr=subprocess.PIPE, text=True
+    ) as watching:
+        assert watching.stderr is not None
+        assert "published web" in watching.stderr.readline()
+        watching.send_signal(signal.SIGTERM)
+        assert watching.wait(30) == 0
+        assert watching.stderr.read() == ""
+
+
 def test_watching_goes_with_urls_alone(web: Path) -> None:
     assert within("publish", "--watch", "--out", "p").status == 2
     assert within("publish", "--watch").status == 2

@@ -23,9 +23,11 @@ class Guarded:
     PAUSE: Final = 5.0
     LONGEST: Final = 20.0
 
-    def __init__(self, backend: Backend, *, clock: Clock) -> None:
+    def __init__(self, backend: Backend, *, clock: Clock, opened: Callable[[float], None] | None = None) -> None:
+        """opened: told the seconds for which the backend is left alone, each time that it begins."""
         self.backend = backend
         self._clock = clock
+        self._opened = opened
         self._failed = 0
         self._until = 0.0
         self._why = ""
@@ -59,9 +61,11 @@ class Guarded:
             answer = ask()
         except StoreError as error:
             self._failed += 1
-            pause = self.PAUSE * 2 ** min(max(self._failed - self.FAILURES, 0), 8)
-            self._until = self._clock.monotonic() + min(pause, self.LONGEST)
+            pause = min(self.PAUSE * 2 ** min(max(self._failed - self.FAILURES, 0), 8), self.LONGEST)
+            self._until = self._clock.monotonic() + pause
             self._why = str(error)
+            if self._failed >= self.FAILURES and self._opened is not None:
+                self._opened(pause)
             raise
         except (NotFoundError, FormatError):
             self._failed = 0  # it answered

@@ -4,14 +4,41 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final, Protocol
 
-from strongroom._clock import Clock
+from strongroom._clock import SYSTEM_CLOCK, Clock
+from strongroom._encoding import Timestamp
 
 log = logging.getLogger("strongroom")
 
 WARN_EVERY: Final = 60.0
 """Seconds between two warnings of one kind about one place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceStanding:
+    """How a place serves: `trouble` is empty where all is well; `left_alone`: the breaker is open."""
+
+    location: str
+    trouble: str
+    left_alone: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a worker holds now. `age` and `left` are seconds: since it was taken, and until it ends.
+
+    serial is 0, and expires None, where nothing is held (yet, or any more).
+    """
+
+    group: str
+    serial: int
+    expires: Timestamp | None
+    age: float
+    left: float
+    keysets: int
+    places: tuple[PlaceStanding, ...]
 
 
 class Observer(Protocol):
@@ -29,13 +56,17 @@ class Observer(Protocol):
         """The place did not serve."""
         ...
 
+    def left_alone(self, *, location: str, seconds: float) -> None:
+        """The breaker opened: the place is not asked for so many seconds."""
+        ...
+
 
 class LoggingObserver:
     """Counts, and logs under the name `strongroom`."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock = SYSTEM_CLOCK) -> None:
         self.counts: Counter[str] = Counter()
-        """By event: `loaded`, `failed`, and `refused.REASON`."""
+        """By event: `loaded`, `failed`, `left-alone`, and `refused.REASON`."""
         self._clock = clock
         self._warned: dict[tuple[str, str], float] = {}
 
@@ -56,6 +87,11 @@ class LoggingObserver:
         self.counts["failed"] += 1
         if self._may_warn("", location):
             log.warning("from=%s problem=%r event=publication-unreachable", location, problem)
+
+    def left_alone(self, *, location: str, seconds: float) -> None:
+        """Counts it: the failures before it were told."""
+        self.counts["left-alone"] += 1
+        log.info("from=%s seconds=%g event=publication-left-alone", location, seconds)
 
     def _may_warn(self, kind: str, location: str) -> bool:
         now = self._clock.monotonic()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, format_time
-from strongroom.caching.backends import Backend
+from strongroom.caching.backends import Announcing, Backend
 from strongroom.caching.breaker import Guarded
 from strongroom.caching.forklock import ForkLock
-from strongroom.caching.observing import LoggingObserver, Observer
+from strongroom.caching.keeper import Keeper, Kept
+from strongroom.caching.observing import LoggingObserver, Observer, PlaceStanding, Standing
 from strongroom.caching.publication import SKEW, check, key_hash, parse, serial_in
-from strongroom.caching.publication_tokens import Granted, open_tokens
+from strongroom.caching.publication_tokens import open_tokens
+from strongroom.caching.published import PublishedKeyset
 from strongroom.errors import (
     ClosedError,
     FormatError,
@@ -23,52 +26,22 @@ from strongroom.errors import (
     NotGrantedError,
     NotPublishedError,
     PublicationError,
-    StateError,
     StoreError,
     StrongroomError,
 )
-from strongroom.model.keyset import Keyset
 from strongroom.primitives.rsa import OaepPrivate
-from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.signing import Ed25519Public
 from strongroom.sealing.identities import WorkerIdentity
-from strongroom.stores.base import Opened, Source
+from strongroom.stores.base import Source
 
 WAIT: Final = 10.0
 """Seconds that a worker waits for its first publication."""
 RECHECK: Final = 1.0
 """Seconds between two questions whether there is a newer one."""
+LATE: Final = 2.5
+"""So many times RECHECK pass before a look-up asks by itself although a keeper runs."""
 FORGIVE: Final = 30.0
 """Seconds after which a value that was refused is looked at again: a clock may have been set."""
-
-
-class PublishedKeyset:
-    """A keyset out of a publication."""
-
-    __slots__ = ("_granted", "keyset")
-
-    verified = True
-    hindrance: StrongroomError | None = None
-
-    def __init__(self, granted: Granted) -> None:
-        self._granted = granted
-        self.keyset: Keyset = granted.keyset
-
-    def __repr__(self) -> str:
-        return f"<published {self.keyset!r}>"
-
-    def material(self, number: int) -> SecretBytes:
-        """The material of a version. NotFoundError; StateError; NotGrantedError where public halves were granted."""
-        keyset = self.keyset
-        version = keyset.version(number)
-        if version.sealed is None:
-            raise StateError(f"version {number} of {keyset.name!r} is destroyed", hint=f"strongroom show {keyset.name}")
-        if self._granted.public_only:
-            raise NotGrantedError(
-                f"only the public halves of {keyset.name!r} were granted to this worker",
-                hint=f"strongroom worker grant GROUP {keyset.name}",
-            )
-        return self._granted.material[number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +79,16 @@ class WorkerSource:
         self._key = key_hash(identity.public)
         self._issuer = Ed25519Public(identity.issuer, b"")
         self._private: OaepPrivate | None = OaepPrivate(identity.private)
-        self._places = tuple(Guarded(backend, clock=clock) for backend in backends)
+        self.observer: Observer = LoggingObserver(clock) if observer is None else observer
+        self._places = tuple(
+            Guarded(each, clock=clock, opened=functools.partial(self._opened, each.location)) for each in backends
+        )
         self._clock = clock
         self._floor = min_serial
         self._recheck = recheck
-        self.observer: Observer = LoggingObserver(clock) if observer is None else observer
+        self.on_news: Callable[[], None] | None = None
+        """Called, in whatever thread it is, after a newer publication was taken. It must not raise."""
+        self._keeper: Keeper | None = None
         self._lock = ForkLock()
         self._asking = 0  # the process in which a thread is asking
         self._asked_at = float("-inf")
@@ -137,6 +115,32 @@ class WorkerSource:
         """Seconds since the publication that is held was taken; 0 for none."""
         held = self._held
         return 0.0 if held is None else self._clock.monotonic() - held.since
+
+    def standing(self) -> Standing:
+        """What is held, and how the places serve, for who watches over it. Nothing is asked for it."""
+        held, now = self._held, self._clock.monotonic()
+        return Standing(
+            group=self._group,
+            serial=self.serial,
+            expires=None if held is None else held.expires,
+            age=self.age,
+            left=0.0 if held is None else max(0.0, held.until - now),
+            keysets=0 if held is None else len(held.keysets),
+            places=tuple(
+                PlaceStanding(location=place.location, trouble=self._trouble.get(index, ""), left_alone=place.is_open)
+                for index, place in enumerate(self._places)
+            ),
+        )
+
+    def keep(self) -> None:
+        """From the next question on, have a thread do the asking where a place tells its readers at once (Redis)."""
+        self._keeper = Keeper(
+            self, [each.backend for each in self._places if isinstance(each.backend, Announcing)], every=self._recheck
+        )
+
+    def refresh(self) -> None:
+        """Ask the places now, whenever they were asked last. What the keeper does."""
+        self._refresh(now=True)
 
     def wait(self, seconds: float = WAIT) -> None:
         """Return once there is a publication. NotPublishedError after that many seconds, with what is wrong where."""
@@ -172,10 +176,13 @@ class WorkerSource:
 
     def close(self) -> None:
         """Forget what is held and the identity; later calls raise ClosedError."""
-        self._private = None
-        self._held = None
-        for place in self._places:
-            place.close()
+        if self._keeper is not None:
+            self._keeper.stop()
+        with self._lock:  # whoever is asking comes to an end, and nobody connects again
+            self._private = None
+            self._held = None
+            for place in self._places:
+                place.close()
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -191,27 +198,36 @@ class WorkerSource:
     def _current(self) -> _Held:
         if self._private is None:
             raise ClosedError("the keystore is closed", hint="open it again with strongroom.open()")
-        if self._clock.monotonic() >= self._asked_at + self._recheck:
+        keeper = self._keeper
+        # a keeper at work is only waited for where it is late, so that no look-up stands at a socket
+        patience = self._recheck if keeper is None or not keeper.running else self._recheck * LATE
+        if self._clock.monotonic() >= self._asked_at + patience:
             self._refresh()
         held = self._held
         if held is None or self._clock.monotonic() >= held.until:
             raise self._nothing(held)
         return held
 
-    def _refresh(self) -> None:
+    def _refresh(self, *, now: bool = False) -> None:
         """Ask the places, unless a thread of this process is at it and there is something to go on with."""
         held = self._held
-        if self._asking == os.getpid() and held is not None and self._clock.monotonic() < held.until:
+        if not now and self._asking == os.getpid() and held is not None and self._clock.monotonic() < held.until:
             return
         with self._lock:
-            if self._clock.monotonic() < self._asked_at + self._recheck:
+            if self._private is None or (not now and self._clock.monotonic() < self._asked_at + self._recheck):
                 return  # another thread has just done it
             self._asking = os.getpid()
+            before = self._held
             try:
                 self._ask()
             finally:
                 self._asked_at = self._clock.monotonic()
                 self._asking = 0
+            if self._keeper is not None and not now:
+                self._keeper.start()
+        # outside the lock: who hears of it takes locks of his own
+        if self.on_news is not None and before is not None and self._held is not before:
+            self.on_news()
 
     def _ask(self) -> None:
         claims: list[tuple[int, int, bytes]] = []
@@ -274,6 +290,9 @@ class WorkerSource:
         self._floor = publication.serial
         self.observer.loaded(serial=publication.serial, location=place.location)
 
+    def _opened(self, location: str, seconds: float) -> None:
+        self.observer.left_alone(location=location, seconds=seconds)
+
     def _note(self, index: int, problem: StrongroomError) -> None:
         place = self._places[index]
         self._trouble[index] = str(problem)
@@ -292,9 +311,5 @@ class WorkerSource:
         )
 
 
-def _conforms(source: WorkerSource) -> Source:
-    return source
-
-
-def _opened_conforms(opened: PublishedKeyset) -> Opened:
-    return opened
+def _conforms(source: WorkerSource) -> tuple[Source, Kept]:
+    return source, source

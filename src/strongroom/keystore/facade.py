@@ -10,8 +10,11 @@ from typing import NoReturn, Self
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.caching.limits import DEFAULT_LIMITS, Limits
 from strongroom.caching.local import LocalCache
+from strongroom.caching.observing import Standing
+from strongroom.caching.worker import WorkerSource
 from strongroom.errors import PolicyError
 from strongroom.keystore import acts
+from strongroom.keystore.choosing import Choosing
 from strongroom.keystore.handles.aead import Aead
 from strongroom.keystore.handles.fernet import Fernet
 from strongroom.keystore.handles.hybrid import Hybrid
@@ -33,7 +36,7 @@ from strongroom.stores.base import Source
 from strongroom.stores.sealed import SealedStore
 
 
-class KeyStore(Moves):
+class KeyStore(Choosing, Moves):
     """An open store.
 
     Handles (`fernet`, `aead`, `streams`, `mac`, `signer`, `verifier`, `hybrid`, `secret`) may be kept: they follow the
@@ -155,34 +158,6 @@ class KeyStore(Moves):
         """The keyset as it is in force now, for code of this floor; in a build, a throw-away one of the usual type."""
         return self._for(name, usual).snapshot()
 
-    def encrypt(self, name: str, data: bytes, *, associated_data: bytes | None = None) -> bytes:
-        """Encrypt with whatever handle the keyset's type has. Fernet and RSA take no associated data (PolicyError)."""
-        kind = self.current(name, KeyType.FERNET).keyset.type
-        if kind is KeyType.FERNET:
-            _refuse_associated_data(name, associated_data)
-            return self.fernet(name).encrypt(data)
-        if kind in {KeyType.AES256_GCM, KeyType.XAES256_GCM}:
-            return self.aead(name).encrypt(data, associated_data or b"")
-        return self.hybrid(name).encrypt(data, self._context(kind, associated_data))
-
-    def decrypt(
-        self, name: str, data: bytes, *, associated_data: bytes | None = None, compromised_too: bool = False
-    ) -> bytes:
-        """The inverse of `encrypt`. Raises DecryptionError, which does not say why."""
-        kind = self.current(name, KeyType.FERNET).keyset.type
-        if kind is KeyType.FERNET:
-            _refuse_associated_data(name, associated_data)
-            return self.fernet(name).decrypt(data.strip(), compromised_too=compromised_too)
-        if kind in {KeyType.AES256_GCM, KeyType.XAES256_GCM}:
-            return self.aead(name).decrypt(data, associated_data or b"", compromised_too=compromised_too)
-        context = self._context(kind, associated_data)
-        return self.hybrid(name).decrypt(data, context, compromised_too=compromised_too)
-
-    @staticmethod
-    def _context(kind: KeyType, associated_data: bytes | None) -> bytes | None:
-        hpke = kind in {KeyType.X25519, KeyType.MLKEM768_X25519}
-        return (associated_data or b"") if hpke else associated_data
-
     # --- the inventory
 
     def names(self) -> tuple[str, ...]:
@@ -234,21 +209,29 @@ class KeyStore(Moves):
         """
         accepted = self.sealed.accept(name)
         acts.record("witness-accepted", keysets=",".join(accepted) or "none")
-        for live in list(self._live.values()):
-            live.expire()
+        self.look_again()
         return accepted
 
     def path_of(self, name: str) -> Path | None:
         """The file to give to git for a keyset; None where there are no files."""
         return self.sealed.path_of(name)
 
+    def look_again(self) -> None:
+        """Have every handle ask its source at its next use: there are news of it."""
+        for live in list(self._live.values()):
+            live.expire()
+
+    @property
+    def standing(self) -> Standing | None:
+        """For a worker: serial and age of what it holds, and how its places serve. None for a holder."""
+        return self.source.standing() if isinstance(self.source, WorkerSource) else None
+
     # --- the end
 
     def close(self) -> None:
         """Forget what is in memory. Handles made here refuse to look up again; closing twice is harmless."""
         self._gate.closed = True
-        for live in list(self._live.values()):
-            live.expire()
+        self.look_again()
         for cache in self._caches:
             cache.close()
         self.source.close()
@@ -313,11 +296,3 @@ class KeyStore(Moves):
         """Something of the store was changed here: tell who wants to know (a holder with CACHE publishes)."""
         if self.after_change is not None:
             self.after_change()
-
-
-def _refuse_associated_data(name: str, associated_data: bytes | None) -> None:
-    if associated_data is not None:
-        raise PolicyError(
-            f"{name!r} makes Fernet tokens, which bind no associated data; an aes256-gcm keyset does",
-            hint="strongroom create NAME --type aes256-gcm",
-        )

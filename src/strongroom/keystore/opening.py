@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.caching.limits import DEFAULT_LIMITS, Limits
 from strongroom.caching.locating import SCHEMES as PUBLICATION_SCHEMES
+from strongroom.caching.observing import Observer
 from strongroom.errors import NoSecretKeyError, NotFoundError, SettingsError, UnsupportedError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
@@ -53,6 +54,7 @@ def open_store(
     limits: Limits = DEFAULT_LIMITS,
     clock: Clock = SYSTEM_CLOCK,
     environ: Mapping[str, str] | None = None,
+    observer: Observer | None = None,
 ) -> KeyStore:
     """An open keystore, to be used in a `with` block.
 
@@ -60,7 +62,7 @@ def open_store(
     repository), or None: STRONGROOM_STORE, else `.strongroom` upwards. For a worker `redis://HOST/DB?group=web` or
     `file:PATH?group=web`, or several with blanks between: its identity opens what was published to its group.
     identity: an identity file. passphrase: text. pin: the store that is ours. strict: refuse a store that neither pin
-    nor witness knows.
+    nor witness knows. observer: is told what happens to a worker's publications.
 
     Raises NotFoundError (no store there), CannotOpenError (SealError, PassphraseError, NoSecretKeyError, …;
     `strongroom doctor` tells more), ForeignStoreError, FormatError, IntegrityError, SettingsError; for a worker
@@ -79,7 +81,7 @@ def open_store(
     offered = given or Given()
     if held is not None:
         offered = replace(offered, passphrase_secret=passphrase_from_bytes(held))
-    return open_settings(said, given=offered, limits=limits, clock=clock, environ=environ)
+    return open_settings(said, given=offered, limits=limits, clock=clock, environ=environ, observer=observer)
 
 
 def open_settings(
@@ -89,6 +91,7 @@ def open_settings(
     limits: Limits = DEFAULT_LIMITS,
     clock: Clock = SYSTEM_CLOCK,
     environ: Mapping[str, str] | None = None,
+    observer: Observer | None = None,
 ) -> KeyStore:
     """`open_store`, from settings; what they leave out comes from the environment."""
     if sys.platform == "win32":
@@ -110,6 +113,9 @@ def open_settings(
         location = settings.cache  # a worker sets no STORE
     url = split_url(location)
     if url is not None:
+        if url[0] in PUBLICATION_SCHEMES:
+            place = ":".join(url)
+            return open_worker(place, settings, offered, limits=limits, clock=clock, environ=environ, observer=observer)
         return _open_url(*url, settings, offered, limits, clock, environ)
     directory = directory_of(location)
     if directory is None:
@@ -167,8 +173,6 @@ def _open_url(
 ) -> KeyStore:
     if scheme == "memory":
         return open_memory(rest, limits=limits, clock=clock)
-    if scheme in PUBLICATION_SCHEMES:
-        return open_worker(f"{scheme}:{rest}", settings, given, limits=limits, clock=clock, environ=environ)
     if scheme == "blackbox":
         # other stores do without these
         from strongroom.blackbox.repository import Repository

@@ -9,6 +9,7 @@ from strongroom._clock import Clock
 from strongroom.caching.backends import Backend
 from strongroom.caching.limits import Limits
 from strongroom.caching.locating import backend_of, split_group
+from strongroom.caching.observing import Observer
 from strongroom.caching.worker import WAIT, WorkerSource
 from strongroom.errors import IdentityError, SettingsError
 from strongroom.keystore.credentials import Given
@@ -25,6 +26,7 @@ def open_worker(
     limits: Limits,
     clock: Clock,
     environ: Mapping[str, str],
+    observer: Observer | None = None,
 ) -> KeyStore:
     """The keystore of a worker. `location` holds one URL, or several with blanks between them.
 
@@ -40,14 +42,17 @@ def open_worker(
             hint="strongroom worker create GROUP makes one; STRONGROOM_IDENTITY_FILE names it",
         )
     backends = [_backend(url, identity, settings) for url in location.split()]
-    source = WorkerSource(identity, backends, clock=clock, min_serial=settings.min_serial or 0)
+    source = WorkerSource(identity, backends, clock=clock, min_serial=settings.min_serial or 0, observer=observer)
     try:
         source.wait(WAIT if settings.timeout is None else settings.timeout)
     except BaseException:
         source.close()
         raise
     # the source itself bears a place that fails, until what it has expires: no grace comes on top of that
-    return KeyStore(source, clock=clock, limits=replace(limits, grace=0.0))
+    keystore = KeyStore(source, clock=clock, limits=replace(limits, grace=0.0))
+    source.on_news = keystore.look_again
+    source.keep()
+    return keystore
 
 
 def _backend(url: str, identity: WorkerIdentity, settings: StoreSettings) -> Backend:

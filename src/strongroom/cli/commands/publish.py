@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +14,6 @@ from strongroom.cli.groups import VerbCommand
 
 if TYPE_CHECKING:
     from strongroom.keystore.publishing import Published
-
-_EVERY = 1.0  # seconds between two looks
-_TELL_EVERY = 60.0
 
 
 @click.command(
@@ -55,8 +51,9 @@ def publish(
     A publication shows no name and no key, and is safe to ship. Nothing is written where nothing has changed and over
     half of its life is left.
 
-    With --watch it goes on until it is stopped, and puts back what a cache has lost. Publications hold for 15 minutes
-    then, so that whoever can write to the cache can hold a change back for no longer.
+    With --watch it goes on until it is stopped (SIGTERM ends it with exit status 0), and puts back what a cache has
+    lost. Publications hold for 15 minutes then, so that whoever can write to the cache can hold a change back for no
+    longer.
     """
     from strongroom._encoding import parse_duration
     from strongroom.keystore.publishing import publish as publish_groups
@@ -72,23 +69,15 @@ def publish(
 
 
 def _watch(session: Session, groups: tuple[str, ...], to: tuple[str, ...], life: int | None) -> None:
-    """Publish every second until somebody stops it. A trouble is told when it comes, and once a minute."""
     from strongroom.caching.publisher import WATCH_LIFE
     from strongroom.errors import StrongroomError
-    from strongroom.keystore.publishing import watch as watch_groups
+    from strongroom.keystore.watching import watch_until_terminated
 
-    told, told_at = "", 0.0
-    for done in watch_groups(session.open(), groups, to=to, life=life or WATCH_LIFE):
-        if isinstance(done, StrongroomError):
-            if str(done) != told or time.monotonic() >= told_at + _TELL_EVERY:
-                told, told_at = str(done), time.monotonic()
-                output.warn(told, as_json=session.as_json)
+    for news in watch_until_terminated(session.open(), groups, to=to, life=life or WATCH_LIFE):
+        if isinstance(news, StrongroomError):
+            output.warn(str(news), as_json=session.as_json)
         else:
-            told = ""
-            written = tuple(each for each in done if each.written)
-            if written:
-                _tell(session, written)
-        time.sleep(_EVERY)
+            _tell(session, news)
 
 
 def _tell(session: Session, done: Sequence[Published]) -> None:
