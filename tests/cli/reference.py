@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from strongroom.keystore.exitcodes import MEANINGS
+from strongroom.exitcodes import MEANINGS
 from tests.cli.tree import commands
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"

@@ -12,7 +12,7 @@ import pytest
 from strongroom import errors
 from strongroom.cli.context import Session
 from strongroom.cli.ending import ended
-from strongroom.keystore.exitcodes import exit_code
+from strongroom.exitcodes import exit_code
 from tests.cli.program import program, within
 
 EXPECTED = {

@@ -12,7 +12,7 @@ import pytest
 
 from strongroom.cli.main import cli
 from strongroom.cli.verbs import SECTIONS
-from strongroom.keystore.exitcodes import MEANINGS
+from strongroom.exitcodes import MEANINGS
 from strongroom.model.types import KeyType
 from tests.cli.program import program, within
 from tests.cli.tree import commands, verbs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from strongroom.keystore.exitcodes import MEANINGS
+from strongroom.exitcodes import MEANINGS
 from tests.cli import reference
 from tests.cli.tree import commands
 

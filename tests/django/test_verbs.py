@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from strongroom.django import keystores
+from strongroom.exitcodes import FAILED, USAGE
 from strongroom.keystore import workers
-from strongroom.keystore.exitcodes import FAILED, USAGE
 
 
 def test_publish_goes_where_cache_says_and_tells_it(development: Path, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from strongroom.errors import (
     SettingsError,
     StrongroomError,
 )
+from strongroom.exitcodes import REFUSED, exit_code
 from strongroom.keystore.admins import add_admin, approve_admin, create_role, list_admins
-from strongroom.keystore.exitcodes import REFUSED, exit_code
 from strongroom.keystore.facade import KeyStore
 from strongroom.openpgp.packets import recipients_of
 

@@ -25,9 +25,9 @@ from strongroom.errors import (
     StoreError,
     StrongroomError,
 )
+from strongroom.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.keystore.admins import list_admins
 from strongroom.keystore.doctor import examine
-from strongroom.keystore.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
 from strongroom.openpgp.gnupg import GnuPG

@@ -29,9 +29,9 @@ from strongroom.errors import (
     SettingsError,
     StrongroomError,
 )
+from strongroom.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.keystore.admins import create_role
 from strongroom.keystore.credentials import Given
-from strongroom.keystore.exitcodes import CANNOT_OPEN, USAGE, exit_code
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_settings, open_store

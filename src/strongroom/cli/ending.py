@@ -12,7 +12,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session
 from strongroom.errors import StrongroomError
-from strongroom.keystore.exitcodes import FAILED, INTERRUPTED, READER_GONE, USAGE, exit_code
+from strongroom.exitcodes import FAILED, INTERRUPTED, READER_GONE, USAGE, exit_code
 
 DEBUG = "STRONGROOM_DEBUG"
 

@@ -13,7 +13,7 @@ from strongroom.cli.context import Session, examples, json_option
 from strongroom.cli.ending import ended
 from strongroom.cli.groups import LazyGroup
 from strongroom.cli.verbs import SECTIONS
-from strongroom.keystore.exitcodes import CANNOT_OPEN, DONE, MEANINGS
+from strongroom.exitcodes import CANNOT_OPEN, DONE, MEANINGS
 
 PROGRAM = "strongroom"
 COMPLETION = "_STRONGROOM_COMPLETE"

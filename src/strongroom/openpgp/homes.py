@@ -7,15 +7,17 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import stat
-import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from strongroom.errors import StoreError
+
+if TYPE_CHECKING:
+    import socket
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path: sun_path has 108, the last of them zero (unix(7))."""
@@ -92,6 +94,8 @@ def places(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _new_directory(bases: Iterable[str]) -> Path:
+    import tempfile  # 3 ms that `blackbox cat`, which makes no home, is spared
+
     for base in bases:
         if base.startswith("/") and len(os.fsencode(base)) <= _MAX_BASE:
             with contextlib.suppress(OSError):
@@ -177,6 +181,8 @@ def _agents_of(home: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _connected(socket_path: Path) -> Iterator[socket.socket]:
+    import socket  # 3 ms, for the few who talk to an agent themselves
+
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
         agent.settimeout(_PATIENCE)
         agent.connect(os.fspath(socket_path))

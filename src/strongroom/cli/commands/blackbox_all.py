@@ -18,7 +18,7 @@ from strongroom.cli.repository import (
     repository_of,
     tell_written,
 )
-from strongroom.keystore.exitcodes import WORK_REMAINS
+from strongroom.exitcodes import WORK_REMAINS
 
 
 @click.command(

@@ -23,7 +23,7 @@ from strongroom.cli.repository import (
 )
 from strongroom.cli.shims import install, program
 from strongroom.errors import GitError, StoreError, StrongroomError, UnsupportedError
-from strongroom.keystore.exitcodes import FAILED
+from strongroom.exitcodes import FAILED
 
 if TYPE_CHECKING:
     from strongroom.blackbox.git import Git

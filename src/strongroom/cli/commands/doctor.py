@@ -7,7 +7,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
-from strongroom.keystore.exitcodes import CANNOT_OPEN, DONE, FAILED
+from strongroom.exitcodes import CANNOT_OPEN, DONE, FAILED
 
 _MARKS = {"ok": "ok", "warning": "warn", "problem": "FAIL", "note": "note"}
 

@@ -21,5 +21,5 @@ class Verb(Protocol):
         ...
 
     def run(self, command: BaseCommand, **options: Any) -> int:
-        """Do it; the exit status (strongroom.keystore.exitcodes). A StrongroomError is told by the frame."""
+        """Do it; the exit status (strongroom.exitcodes). A StrongroomError is told by the frame."""
         ...

@@ -16,7 +16,7 @@ from strongroom.django import conf
 from strongroom.django.connections import keystores
 from strongroom.django.verbs.base import Verb
 from strongroom.errors import SettingsError, StrongroomError
-from strongroom.keystore.exitcodes import DONE
+from strongroom.exitcodes import DONE
 from strongroom.keystore.publishing import Published, publish
 from strongroom.keystore.watching import watch_until_terminated
 

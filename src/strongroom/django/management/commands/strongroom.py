@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from strongroom.django.verbs import VERBS
 from strongroom.errors import StrongroomError
-from strongroom.keystore.exitcodes import DONE, exit_code
+from strongroom.exitcodes import DONE, exit_code
 
 
 class Command(BaseCommand):
