@@ -22,7 +22,7 @@ VERBS = [
     "pin", "encrypt", "decrypt", "reveal", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
     "git-setup", "git-merge", "adopt",
-    "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
+    "worker create", "worker grant", "worker revoke", "worker list", "worker remove", "worker rotate", "worker identity",
     "blackbox cat", "blackbox view", "blackbox edit", "blackbox edit-start", "blackbox edit-end", "blackbox diff",
     "blackbox decrypt-file", "blackbox whatsnew", "blackbox register-new-file", "blackbox deregister-file",
     "blackbox list-files", "blackbox status", "blackbox postdeploy", "blackbox decrypt-all-files",

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from tests.cli.program import STRONGROOM, program, within
 from tests.support.redis_server import RedisServer
@@ -144,3 +146,32 @@ def test_a_watch_that_is_terminated_ends_well(here: Path, web: Path, redis_serve
 def test_watching_goes_with_urls_alone(web: Path) -> None:
     assert within("publish", "--watch", "--out", "p").status == 2
     assert within("publish", "--watch").status == 2
+
+
+def test_a_key_of_ones_own_and_a_rotated_one(here: Path, web: Path) -> None:
+    key = generate_private_key(65537, 2048)
+    (here / "k.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (here / "k.pem").chmod(0o600)
+    (here / "k.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    made = within("worker", "create", "own", "--public-key", "k.pub")
+    assert made.status == 0, made.stderr
+    line = made.text.strip()
+    assert line.startswith("strongroom worker identity own --private-key FILE --store-id=")
+    bare = here / "machine"
+    bare.mkdir()
+    words = [word.replace("FILE", str(here / "k.pem")) for word in line.split()[1:]]
+    joined = program(*words, "--json", cwd=bare)
+    assert (joined.status, joined.json) == (0, {"group": "own", "identity": "own.identity"}), joined.stderr
+    assert within("worker", "grant", "own", "box").status == 0
+    assert within("publish", "own", "--out", "own.publication").status == 0
+    env = {"STRONGROOM_STORE": f"file:{here}/own.publication", "STRONGROOM_DEVELOPMENT": ""}
+    opened = program("list", "--json", cwd=bare, env={**env, "STRONGROOM_IDENTITY_FILE": str(bare / "own.identity")})
+    assert [each["name"] for each in opened.json] == ["box"]
+    (old,) = [row for row in within("worker", "list", "--json").json if row["group"] == "web"]
+    rotated = within("worker", "rotate", "web", "--bits", "2048")
+    assert rotated.status == 0
+    assert "wrote web.3.identity" in rotated.stderr
+    (new,) = [row for row in within("worker", "list", "--json").json if row["group"] == "web"]
+    assert (new["key"] != old["key"], new["grants"]) == (True, old["grants"])
+    assert within("worker", "create", "third", "--public-key", "k.pub", "--protect").status == 2
+    assert within("worker", "rotate", "own", "--public-key", "k.pub").status == 5

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strongroom._encoding import Timestamp
@@ -14,13 +15,14 @@ from strongroom.errors import ExistsError, NotFoundError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
-from strongroom.model.names import KeyId, Revision, draw_key_id, parse_name
+from strongroom.model.names import KeyId, Revision, StoreId, draw_key_id, parse_name
 from strongroom.model.policy import Policy
 from strongroom.model.types import TRAITS, KeyType, Prefix, Purpose
 from strongroom.model.version import Version
 from strongroom.primitives import material, rsa
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.identities import WorkerIdentity, write_identity
+from strongroom.primitives.signing import Ed25519Public
+from strongroom.sealing.identities import RsaIdentity, WorkerIdentity, write_identity
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.workers_codec import Grant, Group, check_group
 from strongroom.stores.workers_records import WorkerGroups
@@ -30,11 +32,16 @@ BITS = 3072
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerCreated:
-    """A new group: its identity file, and the paths to give to git."""
+class WorkerMade:
+    """A group's new key: its identity file (None where the private half is elsewhere), and the paths to give to git.
+
+    store, issuer: what the identity of a private half that is elsewhere has to say (`join`).
+    """
 
     group: str
-    identity: Path
+    identity: Path | None
+    store: StoreId
+    issuer: bytes
     to_add: tuple[str, ...]
 
 
@@ -57,44 +64,70 @@ def create_worker(
     *,
     bits: int = BITS,
     passphrase: SecretBytes | None = None,
-) -> WorkerCreated:
+    public: bytes | None = None,
+) -> WorkerMade:
     """Make a group, its key pair and its one identity file, mode 0600, at `out` (GROUP.identity here).
 
-    The private half is in that file alone: the store keeps the public one. The first group of a store makes its issuer
-    too. ExistsError for a group or file that is there; PolicyError for an identity in the store's own directory;
-    PassphraseError for a weak passphrase.
+    The private half is in that file alone: the store keeps the public one. public: a key that exists (RSA, as
+    SubjectPublicKeyInfo); then no file is written, and `join` makes it where the private half is. The first group of
+    a store makes its issuer too. ExistsError for a group or file that is there; PolicyError for an identity in the
+    store's own directory; PassphraseError for a weak passphrase.
     """
     store, groups = keystore.sealed, _groups(keystore)
     name = check_group(group)
-    path = Path(f"{name}.identity") if out is None else out
-    _keep_out_of_store(path, keystore.base)
     store.check_writable()
     if name in groups.names():
         raise ExistsError(f"there is a worker group {name!r} already", hint="strongroom worker list")
+    path = Path(f"{name}.identity") if out is None else out
+    _keep_out_of_store(path, keystore.base)
     now = keystore.clock.now()
     made_issuer = _ensure_issuer(store, now)
-    private = rsa.generate(bits)
+    with _keyed(keystore, name, path, bits=bits, passphrase=passphrase, public=public) as (key, made):
+        groups.write(Group(name=name, revision=Revision(1), public=key, created=now, changed=now), replaces=None)
+    acts.record("worker-created", group=name, key=key_hash(key).hex()[:16])
+    return replace(made, to_add=(str(store.path_of(ISSUER)), *made.to_add)) if made_issuer else made
+
+
+def rotate_worker(
+    keystore: KeyStore,
+    group: str,
+    out: Path | None = None,
+    *,
+    bits: int = BITS,
+    passphrase: SecretBytes | None = None,
+    public: bytes | None = None,
+) -> WorkerMade:
+    """Give a group a new key pair and a new identity file, at `out` (GROUP.REVISION.identity here); as `create_worker`.
+
+    From the next publishing on only the new identity opens what is published. Processes with the old one go on with
+    what they have until it expires, and do not start again. What was granted stays.
+    """
+    groups = _groups(keystore)
+    old = groups.read(group)
+    keystore.sealed.check_writable()
+    path = Path(f"{old.name}.{old.revision + 1}.identity") if out is None else out
+    with _keyed(keystore, old.name, path, bits=bits, passphrase=passphrase, public=public) as (key, made):
+        if key == old.public:
+            raise PolicyError(f"that is the key that {group!r} has", hint="strongroom worker list")
+        groups.write(old.rekeyed(key, now=keystore.clock.now()), replaces=old.revision)
+    acts.record("worker-rotated", group=group, key=key_hash(key).hex()[:16])
+    keystore.changed()
+    return made
+
+
+def join(
+    private: RsaIdentity, out: Path, *, group: str, store: StoreId, issuer: bytes, passphrase: SecretBytes | None = None
+) -> None:
+    """Write a worker's identity file where the private half is: what `create_worker` says of the store, and the key.
+
+    ExistsError; PassphraseError for a weak passphrase; FormatError for an issuer that is no key.
+    """
+    Ed25519Public(issuer, b"")
+    name = check_group(group)
     identity = WorkerIdentity(
-        name=name,
-        store=store.header.store,
-        group=name,
-        issuer=issuer_public(store, keystore.clock.now()),
-        public=rsa.public_der(rsa.load_sealed(private)),
-        private=_pkcs8(private),
+        name=name, store=store, group=name, issuer=issuer, public=private.public, private=private.private
     )
-    write_identity(path, identity, passphrase=passphrase)
-    try:
-        groups.write(
-            Group(name=name, revision=Revision(1), public=identity.public, created=now, changed=now), replaces=None
-        )
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    acts.record("worker-created", group=name, key=key_hash(identity.public).hex()[:16])
-    to_add = [str(groups.path_of(name))]
-    if made_issuer:
-        to_add.insert(0, str(store.path_of(ISSUER)))
-    return WorkerCreated(group=name, identity=path, to_add=tuple(to_add))
+    write_identity(out, identity, passphrase=passphrase)
 
 
 def grant(keystore: KeyStore, group: str, names: Sequence[str], *, public: bool = False) -> Group:
@@ -158,6 +191,37 @@ def remove_worker(keystore: KeyStore, group: str) -> Path:
     groups.remove(group)
     acts.record("worker-removed", group=group)
     return groups.path_of(group)
+
+
+@contextmanager
+def _keyed(
+    keystore: KeyStore, name: str, path: Path, *, bits: int, passphrase: SecretBytes | None, public: bytes | None
+) -> Iterator[tuple[bytes, WorkerMade]]:
+    """A group's key, with its identity file written; the file is gone again where the block does not end well."""
+    store = keystore.sealed
+    issuer = issuer_public(store, keystore.clock.now())
+    made = WorkerMade(
+        group=name,
+        identity=path if public is None else None,
+        store=store.header.store,
+        issuer=issuer,
+        to_add=(str(_groups(keystore).path_of(name)),),
+    )
+    if public is not None:
+        yield public, made
+        return
+    _keep_out_of_store(path, keystore.base)
+    private = rsa.generate(bits)
+    key = rsa.public_der(rsa.load_sealed(private))
+    identity = WorkerIdentity(
+        name=name, store=store.header.store, group=name, issuer=issuer, public=key, private=_pkcs8(private)
+    )
+    write_identity(path, identity, passphrase=passphrase)
+    try:
+        yield key, made
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _groups(keystore: KeyStore) -> WorkerGroups:

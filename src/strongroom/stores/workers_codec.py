@@ -69,6 +69,10 @@ class Group:
                 raise NotFoundError(f"{name!r} is not granted to {self.name!r}", hint="strongroom worker list")
         return self._with(held, now)
 
+    def rekeyed(self, public: bytes, *, now: Timestamp) -> Self:
+        """The group with another public key: what is published from now on opens with that one only."""
+        return replace(self, revision=Revision(self.revision + 1), changed=now, public=public)
+
     def _with(self, held: dict[KeysetName, Grant], now: Timestamp) -> Self:
         return replace(
             self,
