@@ -153,10 +153,10 @@ def test_a_key_of_ones_own_and_a_rotated_one(here: Path, web: Path) -> None:
     (here / "k.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (here / "k.pem").chmod(0o600)
     (here / "k.pub").write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    made = within("worker", "create", "own", "--public-key", "k.pub")
+    made = within("worker", "create", "own", "--public-key-file", "k.pub")
     assert made.status == 0, made.stderr
     line = made.text.strip()
-    assert line.startswith("strongroom worker identity own --private-key FILE --store-id=")
+    assert line.startswith("strongroom worker identity own --private-key-file FILE --of-store=")
     bare = here / "machine"
     bare.mkdir()
     words = [word.replace("FILE", str(here / "k.pem")) for word in line.split()[1:]]
@@ -173,5 +173,5 @@ def test_a_key_of_ones_own_and_a_rotated_one(here: Path, web: Path) -> None:
     assert "wrote web.3.identity" in rotated.stderr
     (new,) = [row for row in within("worker", "list", "--json").json if row["group"] == "web"]
     assert (new["key"] != old["key"], new["grants"]) == (True, old["grants"])
-    assert within("worker", "create", "third", "--public-key", "k.pub", "--protect").status == 2
-    assert within("worker", "rotate", "own", "--public-key", "k.pub").status == 5
+    assert within("worker", "create", "third", "--public-key-file", "k.pub", "--protect").status == 2
+    assert within("worker", "rotate", "own", "--public-key-file", "k.pub").status == 5

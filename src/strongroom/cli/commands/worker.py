@@ -39,7 +39,7 @@ _key_options = (
     click.option("--bits", type=click.Choice(["2048", "3072", "4096"]), default="3072", show_default=True, help="RSA."),
     click.option("--protect", is_flag=True, help="Protect the identity with a passphrase, which is asked for."),
     click.option(
-        "--public-key",
+        "--public-key-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
         metavar="FILE",
         help="An RSA public key of your own, in PEM: its private half stays where it is.",
@@ -64,19 +64,19 @@ def key_options(command: Callable[..., None]) -> Callable[..., None]:
 @key_options
 @verb
 def worker_create(
-    session: Session, group: str, out: Path | None, bits: str, protect: bool, public_key: Path | None
+    session: Session, group: str, out: Path | None, bits: str, protect: bool, public_key_file: Path | None
 ) -> None:
     """Make the worker group GROUP and its one identity file, mode 0600.
 
     With that file a process opens what is published to the group. Give it to the machine by its own way for secrets:
     STRONGROOM_IDENTITY_FILE names it, or STRONGROOM_IDENTITY holds its text.
 
-    With --public-key no private key is made here: 'strongroom worker identity' writes the file where the private half
-    is, and this command prints how to call it.
+    With --public-key-file no private key is made here: 'strongroom worker identity' writes the file where the private
+    half is, and this command prints how to call it.
     """
     from strongroom.keystore.workers import create_worker
 
-    _made(session, create_worker, group, out, bits, protect, public_key)
+    _made(session, create_worker, group, out, bits, protect, public_key_file)
 
 
 @worker.command(
@@ -91,7 +91,7 @@ def worker_create(
 @key_options
 @verb
 def worker_rotate(
-    session: Session, group: str, out: Path | None, bits: str, protect: bool, public_key: Path | None
+    session: Session, group: str, out: Path | None, bits: str, protect: bool, public_key_file: Path | None
 ) -> None:
     """Give the worker group GROUP a new key pair and a new identity file. Its grants stay.
 
@@ -100,23 +100,23 @@ def worker_rotate(
     """
     from strongroom.keystore.workers import rotate_worker
 
-    _made(session, rotate_worker, group, out, bits, protect, public_key)
+    _made(session, rotate_worker, group, out, bits, protect, public_key_file)
 
 
 @worker.command(
     "identity",
     short_help="Write the identity file of a key of your own.",
-    epilog=examples("strongroom worker identity web --private-key web.pem --store-id=… --issuer=…"),
+    epilog=examples("strongroom worker identity web --private-key-file k --of-store S --issuer I"),
 )
 @click.argument("group")
-@click.option("--private-key", type=click.Path(path_type=Path), required=True, metavar="FILE", help="RSA, in PEM.")
-@click.option("--store-id", required=True, metavar="TEXT", help="As 'worker create --public-key' prints it.")
-@click.option("--issuer", required=True, metavar="TEXT", help="As 'worker create --public-key' prints it.")
+@click.option("--private-key-file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="RSA, in PEM.")
+@click.option("--of-store", required=True, metavar="TEXT", help="As 'worker create --public-key-file' prints it.")
+@click.option("--issuer", required=True, metavar="TEXT", help="As 'worker create --public-key-file' prints it.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it (GROUP.identity here).")
 @click.option("--protect", is_flag=True, help="Protect the identity with a passphrase, which is asked for.")
 @verb
 def worker_identity(
-    session: Session, group: str, private_key: Path, store_id: str, issuer: str, out: Path | None, protect: bool
+    session: Session, group: str, private_key_file: Path, of_store: str, issuer: str, out: Path | None, protect: bool
 ) -> None:
     """Write the identity file of the worker group GROUP from a private key that was made here.
 
@@ -130,12 +130,12 @@ def worker_identity(
     from strongroom.sealing.identities import RsaIdentity, identity_from_file
 
     path = out or Path(f"{group}.identity")
-    private = identity_from_file(private_key, ask=lambda: _new_passphrase("Passphrase of the private key"))
+    private = identity_from_file(private_key_file, ask=lambda: _new_passphrase("Passphrase of the private key"))
     if not isinstance(private, RsaIdentity):
-        raise IdentityError(f"{str(private_key)!r} is an identity file; an RSA private key in PEM is wanted")
+        raise IdentityError(f"{str(private_key_file)!r} is an identity file; an RSA private key in PEM is wanted")
     passphrase = _new_passphrase("Passphrase of the identity") if protect else None
     join(
-        private, path, group=group, store=StoreId(b64decode(store_id)), issuer=b64decode(issuer), passphrase=passphrase
+        private, path, group=group, store=StoreId(b64decode(of_store)), issuer=b64decode(issuer), passphrase=passphrase
     )
     if session.as_json:
         output.write_json({"group": group, "identity": str(path)})
@@ -238,16 +238,20 @@ def _made(
     out: Path | None,
     bits: str,
     protect: bool,
-    public_key: Path | None,
+    public_key_file: Path | None,
 ) -> None:
     """Make a key with one verb of the keystore, and tell what it made."""
     from strongroom._encoding import b64encode
     from strongroom.cli import views
     from strongroom.sealing.rsa_keys import public_from_file
 
-    if public_key is not None and (out is not None or protect):
-        raise click.UsageError("--public-key writes no identity: --out and --protect go with 'worker identity'")
-    public = None if public_key is None else public_from_file(public_key.read_bytes(), source=repr(str(public_key)))
+    if public_key_file is not None and (out is not None or protect):
+        raise click.UsageError("--public-key-file writes no identity: --out and --protect go with 'worker identity'")
+    public = (
+        None
+        if public_key_file is None
+        else public_from_file(public_key_file.read_bytes(), source=repr(str(public_key_file)))
+    )
     keystore = session.open()
     passphrase = _new_passphrase("Passphrase of the identity") if protect else None
     with busy("making the group's key"):
@@ -261,7 +265,7 @@ def _made(
     if made.identity is None:
         output.tell(f"{made.group} has your key; where its private half is, write the identity:")
         output.write_line(
-            f"strongroom worker identity {made.group} --private-key FILE --store-id={store} --issuer={issuer}"
+            f"strongroom worker identity {made.group} --private-key-file FILE --of-store={store} --issuer={issuer}"
         )
     else:
         output.tell(f"wrote {made.identity}: whoever has it can read what is published to {made.group}")
