@@ -135,13 +135,23 @@ def distribution_names(requirements: list[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower() for requirement in requirements}
 
 
+# Modules that are not called as what they come in.
+DISTRIBUTIONS = {
+    "environ": "django-environ",
+    "jwt": "pyjwt",
+    "pydantic": "pydantic-settings",
+    "pydantic_settings": "pydantic-settings",
+    "rest_framework_simplejwt": "djangorestframework-simplejwt",
+}
+
+
 @every_source
 def test_the_source_imports_only_what_the_project_declares(path: Path) -> None:
     project = PROJECT["project"]
     declared = distribution_names(project["dependencies"])
     for extra in project["optional-dependencies"].values():
         declared |= distribution_names(extra)
-    tops = {module.split(".")[0] for module in imported(path)}
+    tops = {DISTRIBUTIONS.get(top, top) for top in (module.split(".")[0] for module in imported(path))}
     assert tops - set(sys.stdlib_module_names) - declared - {"strongroom"} == set()
 
 

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from strongroom.django.connections import keystores
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from strongroom.django.connections import keystores
 
 __all__ = ["keystores"]
+
+
+def __getattr__(name: str) -> Any:  # PEP 562: settings.py takes lazy values from here, and no Django is imported then
+    if name != "keystores":
+        raise AttributeError(f"module 'strongroom.django' has no attribute {name!r}")
+    from strongroom.django.connections import keystores
+
+    globals()[name] = keystores
+    return keystores

@@ -1,4 +1,4 @@
-"""The Django app. Its `ready` registers checks and does nothing else: it runs for every command, and before forks."""
+"""The Django app. Its `ready` registers and opens nothing: it runs for every command, and before forks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ class StrongroomConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from strongroom.django import checks, connections  # both import Django parts that want the apps loaded
+        # these import Django parts that want the apps loaded
+        from strongroom.django import checks, connections, token_backend, token_checks
 
         checks.register()
+        token_checks.register()
         connections.follow_settings()
+        token_backend.install_if_named()

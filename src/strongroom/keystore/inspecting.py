@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.errors import StrongroomError
+from strongroom.errors import NotFoundError, StrongroomError
 from strongroom.keystore.finding import directory_of, holds_store
 from strongroom.keystore.settings import StoreSettings
+from strongroom.model.codec import decode
+from strongroom.model.keyset import Keyset
+from strongroom.model.names import parse_name
 from strongroom.sealing.header_codec import decode_header
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.witness import witness_directory
@@ -26,6 +30,28 @@ def is_development_store(directory: Path) -> bool:
         return decode_header(DirectoryStore(directory).header()).claims.development
     except StrongroomError:
         return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """What the files say of a keyset, None where there is none of that name; and seconds that its new versions wait."""
+
+    keyset: Keyset | None
+    propagation: int
+
+
+def claimed_keyset(directory: Path, name: str) -> Claimed | None:
+    """The keyset as its file has it: nobody vouches for it. None where there is no readable store, or record."""
+    store = DirectoryStore(directory)
+    try:
+        usual = decode_header(store.header()).claims.propagation
+        keyset = decode(store.read(parse_name(name)), name=parse_name(name)).keyset
+    except NotFoundError:
+        return Claimed(keyset=None, propagation=0) if holds_store(directory) else None
+    except StrongroomError:
+        return None
+    said = keyset.policy.propagation
+    return Claimed(keyset=keyset, propagation=usual if said is None else said)
 
 
 def witness_is_possible(setting: Path | None, environ: Mapping[str, str] | None = None) -> bool:

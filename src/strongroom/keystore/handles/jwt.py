@@ -11,11 +11,15 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import NamedTuple, TypedDict
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+
 from strongroom._encoding import Timestamp, b64decode
 from strongroom.errors import FormatError, IntegrityError, PurposeError, SignatureError
 from strongroom.formats.jwk import Jwk, public_jwk, thumbprint
 from strongroom.keystore.handles.base import Handle, Kit
-from strongroom.keystore.handles.keys import PrivateKey, private_key_of
+from strongroom.keystore.handles.keys import private_key_of
 from strongroom.keystore.handles.prefixed import wanted
 from strongroom.keystore.live import LiveKeyset, Snapshot
 from strongroom.model.keyset import Keyset
@@ -23,6 +27,9 @@ from strongroom.model.states import KeyState
 from strongroom.model.types import KeyType, Purpose
 from strongroom.model.version import Version
 from strongroom.primitives import material
+
+SigningKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
+VerifyingKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
 # One key, one algorithm (RFC 8725 section 3.1). RSA keys can do two (RFC 7518 section 3.1): their caller says which.
 _RSA = ("RS256", "PS256")
@@ -47,7 +54,7 @@ MAX_HEADER = 4096
 class Signing(TypedDict):
     """`jwt.encode(claims, **keys.signing())`."""
 
-    key: PrivateKey
+    key: SigningKey
     algorithm: str
     headers: dict[str, str]
 
@@ -55,13 +62,24 @@ class Signing(TypedDict):
 class Verifying(TypedDict):
     """`jwt.decode(token, **keys.verifying(token))`."""
 
-    key: object
+    key: VerifyingKey
     algorithms: list[str]
+
+
+class Shown(NamedTuple):
+    """A key that is published: `begins` is when it began, or will begin, to sign, None where nobody knows yet; `ends`
+    is when its last token ends, None while nothing has taken its place."""
+
+    number: int
+    kid: str
+    jwk: Jwk
+    begins: Timestamp | None
+    ends: Timestamp | None
 
 
 class _Public(NamedTuple):
     version: Version
-    key: object
+    key: VerifyingKey
     jwk: Jwk
 
 
@@ -72,7 +90,7 @@ class _JwtKit(Kit):
         super().__init__(snapshot)
         self.algorithm = algorithm
         self._confirmed = confirmed
-        self._signing: tuple[PrivateKey, str] | None = None
+        self._signing: tuple[SigningKey, str] | None = None
         self.by_kid: dict[str, _Public] = {}
         self.kids: dict[int, str] = {}
         for version in snapshot.keyset.processing(snapshot.now):
@@ -81,12 +99,14 @@ class _JwtKit(Kit):
             self.by_kid[kid] = public
             self.kids[version.number] = kid
 
-    def signing(self) -> tuple[PrivateKey, str]:
+    def signing(self) -> tuple[SigningKey, str]:
         """The primary's private key and its kid: of one snapshot, so that no rotation comes between them."""
         held = self._signing
         if held is None:
             version = self.protecting
             key = private_key_of(self.snapshot, version.number, confirmed=self._confirmed)
+            if not isinstance(key, SigningKey):
+                raise IntegrityError(f"version {version.number} holds no signing key", hint="strongroom doctor")
             held = self._signing = key, self.kids[version.number]
         return held
 
@@ -135,7 +155,7 @@ class JwtKeys(Handle[_JwtKit]):
             raise SignatureError(_FAILED)
         return {"key": self.verifying_key(header.get("kid")), "algorithms": [self.algorithm]}
 
-    def verifying_key(self, kid: object = None) -> object:
+    def verifying_key(self, kid: object = None) -> VerifyingKey:
         """The public key with this id; the oldest version's for None. SignatureError, as above."""
         by_kid = self._current().by_kid
         if kid is None and by_kid:
@@ -145,8 +165,8 @@ class JwtKeys(Handle[_JwtKit]):
             raise SignatureError(_FAILED)
         return found.key
 
-    def jwks(self, *, tokens_live: timedelta) -> dict[str, list[dict[str, str]]]:
-        """The keys to publish (RFC 7517 section 5), the one that signs first.
+    def published(self, *, tokens_live: timedelta) -> tuple[Shown, ...]:
+        """The keys that others should know, the one that signs first.
 
         Those are: the next ones, before they sign; the one that signs; and those that have stopped signing less than
         `tokens_live` ago, because tokens of theirs may still be about. Suspended, compromised and destroyed ones are
@@ -155,13 +175,15 @@ class JwtKeys(Handle[_JwtKit]):
         kit = self._current()
         now = self._live.clock.now()
         lives_ms = round(tokens_live.total_seconds() * 1000)
-        return {
-            "keys": [
-                {**public.jwk, "kid": kid, "alg": self.algorithm, "use": "sig"}
-                for kid, public in kit.by_kid.items()
-                if _is_published(kit.snapshot.keyset, public.version, now=now, lives_ms=lives_ms)
-            ]
-        }
+        every = (
+            _shown(kit.snapshot.keyset, public, kid, now=now, lives_ms=lives_ms) for kid, public in kit.by_kid.items()
+        )
+        return tuple(shown for shown in every if shown is not None)
+
+    def jwks(self, *, tokens_live: timedelta) -> dict[str, list[dict[str, str]]]:
+        """The published keys as a JWK Set (RFC 7517 section 5)."""
+        shown = self.published(tokens_live=tokens_live)
+        return {"keys": [{**key.jwk, "kid": key.kid, "alg": self.algorithm, "use": "sig"} for key in shown]}
 
 
 _FAILED = "the token was not signed by a key of this keyset"
@@ -189,18 +211,21 @@ def _public(snapshot: Snapshot, version: Version) -> _Public:
     if version.public is None or not snapshot.opened.verified:
         raise IntegrityError(f"the public half of version {version.number} is not verified")
     key = material.public_key(snapshot.keyset.type.value, version.public)
+    if not isinstance(key, VerifyingKey):
+        raise IntegrityError(f"the public half of version {version.number} verifies nothing", hint="strongroom doctor")
     return _Public(version, key, public_jwk(key))
 
 
-def _is_published(keyset: Keyset, version: Version, *, now: Timestamp, lives_ms: int) -> bool:
-    """Whether a version that may verify now is shown to others."""
-    state = version.state_at(now)
-    if version is keyset.primary_at(now) or state is KeyState.PRE_ACTIVATION:
-        return True
+def _shown(keyset: Keyset, public: _Public, kid: str, *, now: Timestamp, lives_ms: int) -> Shown | None:
+    """The version as others should know it; None where they need not, or not any more."""
+    version, state = public.version, public.version.state_at(now)
     stopped = _stopped(keyset, version, now)
-    if stopped is None:  # it never signed: one that may still come to it is shown before it does
-        return state is KeyState.ACTIVE
-    return now < stopped + lives_ms
+    ends = None if stopped is None else Timestamp(stopped + lives_ms)
+    if ends is not None and now >= ends:
+        return None
+    if stopped is None and state is KeyState.DEACTIVATED and version is not keyset.primary_at(now):
+        return None  # it never signed, and never will
+    return Shown(version.number, kid, public.jwk, begins=version.promote_at, ends=ends)
 
 
 def _stopped(keyset: Keyset, version: Version, now: Timestamp) -> int | None:

@@ -61,6 +61,13 @@ def text_of(snapshot: Snapshot) -> str:
     return value
 
 
+def rsa_pem(key: object, name: str) -> str:
+    """PKCS#8 PEM of an RSA private key, for a library that takes nothing else. PurposeError for another kind of key."""
+    if not isinstance(key, RSAPrivateKey):
+        raise PurposeError(f"{name!r} holds no RSA keys, which are wanted here", hint=f"strongroom show {name}")
+    return _pem(key)
+
+
 def _usable(snapshot: Snapshot, number: int | None) -> Version:
     keyset = snapshot.keyset
     version = snapshot.primary if number is None else keyset.version(number)
@@ -96,5 +103,9 @@ def _text(kind: KeyType, held: SecretBytes) -> str | None:
         return text + "=" * (-len(text) % 4)
     key = material.private_key(kind.value, held)
     if isinstance(key, (RSAPrivateKey, EllipticCurvePrivateKey, Ed25519PrivateKey, X25519PrivateKey)):
-        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
+        return _pem(key)
     return None
+
+
+def _pem(key: RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey | X25519PrivateKey) -> str:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
