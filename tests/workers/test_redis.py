@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -197,6 +198,23 @@ def test_a_changed_password_is_told_and_shown_nowhere(own_redis: RedisServer, we
             backend.read()
         assert "wrong-one" not in f"{caught.value} {backend!r} {backend.location}"
         backend.close()
+
+
+def test_a_worker_bears_a_password_that_changes_under_it(
+    own_redis: RedisServer, site: Site, web: WorkerIdentity, clock: HandClock
+) -> None:
+    worker = worker_at(own_redis, site, web, clock)
+    own_redis.command("CONFIG", "SET", "requirepass", "right-one")
+    # whoever had asked before is unknown now
+    with socket.create_connection(("127.0.0.1", own_redis.port), timeout=5) as asked:
+        asked.sendall(b"AUTH right-one\r\nCLIENT KILL TYPE normal SKIPME yes\r\n")
+        assert asked.recv(4096).startswith(b"+OK")
+        assert waited(worker, clock, 100)[-1] < 0.6
+        assert "Auth" in worker.standing().places[0].trouble
+        assert "right-one" not in worker.standing().places[0].trouble
+        asked.sendall(b"CONFIG SET requirepass ''\r\n")
+        assert b"+OK" in asked.recv(4096)
+    recovers(worker, own_redis, site, clock)
 
 
 def test_nothing_there_is_not_found(redis_server: RedisServer, web: WorkerIdentity) -> None:

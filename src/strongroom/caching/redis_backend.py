@@ -107,7 +107,7 @@ class RedisBackend:
     def translated(self, ask: Callable[[], T]) -> T:
         """What redis-py answers; FormatError for a value of another type, StoreError for every trouble with it."""
         try:
-            from redis.exceptions import RedisError, ResponseError
+            from redis.exceptions import RedisClusterException, RedisError, ResponseError
         except ImportError:
             return ask()  # which says what to install
         try:
@@ -116,7 +116,7 @@ class RedisBackend:
             problem = _told(error)
             if problem.startswith("WRONGTYPE"):
                 raise FormatError(f"{self.location!r} holds a value of another type under {self._key!r}") from None
-        except (RedisError, OSError, ValueError) as error:
+        except (RedisError, RedisClusterException, OSError, ValueError) as error:
             problem = f"{type(error).__name__}: {_told(error)}"
         raise StoreError(f"{self.location!r} does not serve: {problem}", hint="redis-cli PING")
 
