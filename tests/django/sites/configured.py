@@ -8,3 +8,4 @@ import django
 
 django.setup()
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a login costs no test 0.3 s
+settings.ALLOWED_HOSTS = [*settings.ALLOWED_HOSTS, "testserver"]  # what django.test.Client calls itself
