@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from django.core.signals import setting_changed
 
 from strongroom.caching.forklock import ForkLock
 from strongroom.django import conf
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.in_use import InUse
 from strongroom.keystore.opening import open_settings
 
 
@@ -22,6 +23,7 @@ class Keystores:
 
     def __init__(self) -> None:
         self._open: dict[str, KeyStore] = {}
+        self._reports: list[Callable[[str], InUse]] = []
         self._lock = ForkLock()
 
     def __getitem__(self, alias: str) -> KeyStore:
@@ -31,11 +33,34 @@ class Keystores:
         with self._lock:
             held = self._open.get(alias)
             if held is None or held.closed:
-                self._open[alias] = open_settings(conf.store_settings(alias))
+                opened = open_settings(conf.store_settings(alias))
+                for report in self._reports:
+                    opened.register_use(report(alias))
+                self._open[alias] = opened
             return self._open[alias]
 
     def __iter__(self) -> Iterator[str]:
         return iter(conf.aliases())
+
+    def report_uses(self, report: Callable[[str], InUse]) -> None:
+        """Have every keystore that is opened here ask `report(alias)` what its versions still protect."""
+        with self._lock:
+            if report not in self._reports:
+                self._reports.append(report)
+                for alias, keystore in self._open.items():
+                    keystore.register_use(report(alias))
+
+    def set_aside(self) -> dict[str, KeyStore]:
+        """Forget the open keystores and leave them open: for tests, which put them back."""
+        with self._lock:
+            held, self._open = self._open, {}
+        return held
+
+    def put_back(self, held: dict[str, KeyStore]) -> None:
+        """What `set_aside` gave, in place of those that are open by now, which are closed."""
+        self.close_all()
+        with self._lock:
+            self._open = dict(held)
 
     def close_all(self) -> None:
         """Close every open keystore; the next use opens it again."""

@@ -26,6 +26,7 @@ from django.core.files.base import File
 from django.core.files.storage import Storage, storages
 from django.urls import reverse
 from django.utils.deconstruct import deconstructible
+from django.utils.module_loading import import_string
 
 from strongroom._encoding import encode_fields
 from strongroom.django.connections import keystores
@@ -179,6 +180,16 @@ class EncryptedStorage(Storage):
     def get_modified_time(self, name: str) -> datetime:
         """As the inner storage has it."""
         return self.inner.get_modified_time(name)
+
+
+def encrypted_storages() -> list[EncryptedStorage]:
+    """Those that STORAGES names. No other storage is made for it."""
+    found: list[EncryptedStorage] = []
+    for alias, said in cast("dict[str, dict[str, Any]]", storages.backends).items():
+        kind = import_string(said["BACKEND"])
+        if isinstance(kind, type) and issubclass(kind, EncryptedStorage):
+            found.append(cast("EncryptedStorage", storages[alias]))
+    return found
 
 
 class _Sealed(io.RawIOBase):

@@ -7,5 +7,6 @@ from types import MappingProxyType
 
 from strongroom.django.verbs.base import Verb
 from strongroom.django.verbs.publish import PUBLISH
+from strongroom.django.verbs.reencrypt import REENCRYPT
 
-VERBS: Mapping[str, Verb] = MappingProxyType({"publish": PUBLISH})
+VERBS: Mapping[str, Verb] = MappingProxyType({"publish": PUBLISH, "reencrypt": REENCRYPT})

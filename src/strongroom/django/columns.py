@@ -1,0 +1,87 @@
+"""Which encrypted columns this site has. Found in its models; no database is asked, and no store opened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, models, router
+
+from strongroom.django.encrypted import is_encrypted
+from strongroom.errors import NotFoundError, SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One encrypted field of one concrete model."""
+
+    field: Any
+    """A SealedField (strongroom.django.fields.sealed_field)."""
+
+    @property
+    def model(self) -> type[models.Model]:
+        """The model whose table it is in."""
+        return self.field.model  # type: ignore[no-any-return]  # a field's model is one
+
+    @property
+    def label(self) -> str:
+        """`school.Student.ssn`: what people and the command line call it."""
+        return f"{self.model._meta.label}.{self.field.name}"
+
+    @property
+    def keyset(self) -> str | None:
+        """The keyset of all its cells, None where each row has its own."""
+        return self.field.keyset if isinstance(self.field.keyset, str) else None
+
+    @property
+    def store(self) -> str:
+        """The alias of STRONGROOM."""
+        return self.field.using  # type: ignore[no-any-return]  # text
+
+    def databases(self) -> list[str]:
+        """The databases that have its table, as the site's routers say."""
+        return [alias for alias in connections if router.allow_migrate_model(alias, self.model)]
+
+
+def all_columns() -> Iterator[Column]:
+    """Every encrypted column, in the order of the installed apps."""
+    for model in apps.get_models(include_auto_created=True):
+        for field in model._meta.local_concrete_fields:
+            if is_encrypted(field):
+                yield Column(field)
+
+
+def columns(targets: Sequence[str]) -> list[Column]:
+    """Those that are named: `app`, `app.Model` or `app.Model.field`; all of them where none is.
+
+    NotFoundError for what has none, SettingsError for what is no such name.
+    """
+    every = list(all_columns())
+    if not targets:
+        return every
+    found: list[Column] = []
+    for target in targets:
+        parts = target.split(".")
+        if not 1 <= len(parts) <= 3 or not all(parts):
+            raise SettingsError(f"{target!r} names no column", hint="app, app.Model or app.Model.field")
+        mine = [column for column in every if _matches(column, parts)]
+        if not mine:
+            raise NotFoundError(
+                f"there is no encrypted column {target!r}; there are {', '.join(c.label for c in every) or 'none'}",
+                hint="manage.py strongroom reencrypt --report",
+            )
+        found += [column for column in mine if column not in found]
+    return found
+
+
+def _matches(column: Column, parts: Sequence[str]) -> bool:
+    meta = column.model._meta
+    mine = (meta.app_label, meta.model_name or "", column.field.name)
+    said = (
+        parts[0],
+        *(part.lower() for part in parts[1:2]),
+        *parts[2:],
+    )  # models are named in any case, as Django has it
+    return mine[: len(said)] == said

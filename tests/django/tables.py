@@ -1,0 +1,46 @@
+"""A database and the tables of a few models, for the time of a test. The models are the site's for as long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.apps import apps
+from django.db import connections, models
+
+APP = "strongroom"
+"""The app that the models say they are of: it is installed already."""
+
+
+@contextmanager
+def tables(database: dict[str, Any], *made: type[models.Model], alias: str = "default") -> Iterator[None]:
+    """Have the models' tables in this database, which is the alias of DATABASES meanwhile."""
+    before = connections.settings.get(alias)
+    if before is not None:
+        connections[alias].close()
+        del connections[alias]
+    connections.settings[alias] = connections.configure_settings({"default": {}, alias: dict(database)})[alias]
+    for model in made:
+        apps.all_models[APP][model._meta.model_name or ""] = model
+    apps.clear_cache()
+    try:
+        with connections[alias].schema_editor() as editor:
+            for model in made:
+                editor.create_model(model)
+        try:
+            yield
+        finally:
+            with connections[alias].schema_editor() as editor:
+                for model in reversed(made):
+                    editor.delete_model(model)
+    finally:
+        connections[alias].close()
+        for model in made:
+            del apps.all_models[APP][model._meta.model_name or ""]
+        apps.clear_cache()
+        del connections[alias]
+        if before is None:
+            del connections.settings[alias]
+        else:
+            connections.settings[alias] = before
