@@ -15,10 +15,11 @@ class StrongroomConfig(AppConfig):
 
     def ready(self) -> None:
         # these import Django parts that want the apps loaded
-        from strongroom.django import checks, connections, tally, token_backend, token_checks
+        from strongroom.django import auditing, checks, connections, tally, token_backend, token_checks
 
         checks.register()
         token_checks.register()
         connections.follow_settings()
         token_backend.install_if_named()
         connections.keystores.report_uses(tally.InColumns)
+        auditing.follow()
