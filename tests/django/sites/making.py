@@ -16,8 +16,11 @@ ROOT = Path(__file__).parents[3]
 SITES = Path(__file__).parent
 
 
-def make(page: str, directory: Path) -> None:
-    """The page's files in an empty directory, and the development store that its strongroom.toml declares."""
+def make(page: str, directory: Path, **secrets: bytes) -> None:
+    """The page's files in an empty directory, and the development store that its strongroom.toml declares.
+
+    secrets: values of `secret` keysets, by their names with "_" for "-"; the others are generated.
+    """
     source = ROOT / "docs" / "how-to" / page
     for block in docs_runner.blocks(page, source.read_text()):
         if block.verb == "file":
@@ -27,6 +30,19 @@ def make(page: str, directory: Path) -> None:
     found(directory / ".strongroom", development=True)
     with open_store(directory / ".strongroom", environ={**os.environ, "STRONGROOM_DEVELOPMENT": "1"}) as keystore:
         keystore.ensure()
+        for name, value in secrets.items():
+            keystore.rotate(name.replace("_", "-"), now=True, value=value)
+
+
+def environment(directory: Path, **more: str) -> dict[str, str]:
+    """Of a process whose working directory is the site's."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT, directory))),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "STRONGROOM_DEVELOPMENT": "1",
+        **more,
+    }
 
 
 def run(tests: str, directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -39,14 +55,7 @@ def run(tests: str, directory: Path, **environ: str) -> subprocess.CompletedProc
             str(SITES / tests),
         ],
         cwd=directory,
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
-            "DJANGO_SETTINGS_MODULE": "settings",
-            "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}{os.pathsep}{directory}",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "STRONGROOM_DEVELOPMENT": "1",
-            **environ,
-        },
+        env=environment(directory, DJANGO_SETTINGS_MODULE="settings", **environ),
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
