@@ -22,6 +22,7 @@ VERBS = [
     "pin", "encrypt", "decrypt", "reveal", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
     "git-setup", "git-merge", "adopt",
+    "recovery create", "recovery drill", "recovery restore",
     "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
     "worker rotate", "worker identity",
     "blackbox cat", "blackbox view", "blackbox edit", "blackbox edit-start", "blackbox edit-end", "blackbox diff",

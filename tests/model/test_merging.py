@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from strongroom._encoding import Timestamp
 from strongroom.errors import ConflictError, StrongroomError
+from strongroom.model.dooming import doomed, doomed_whole, spared
 from strongroom.model.keyset import Keyset
 from strongroom.model.merging import subdued, unite
 from strongroom.model.names import KeyId
 from strongroom.model.policy import Policy
-from strongroom.model.states import KeyState, sterner
+from strongroom.model.states import KeyState, Operation, sterner
 from strongroom.model.types import KeyType
 from tests.model.building import NOW, keyset, version
 
@@ -125,7 +126,53 @@ def test_destroyed_material_does_not_come_back() -> None:
         assert (merged.state, merged.sealed) == (KeyState.DESTROYED, None)
 
 
+class TestScheduledDestruction:
+    base = replaced(BASE, 0xA, later(1))
+    week = 7 * 86_400
+
+    def test_a_schedule_of_one_branch_stays(self) -> None:
+        ours = doomed(self.base, 1, now=later(2), wait_s=self.week, reason="no longer used")
+        theirs = rotated(self.base, 0xB, later(3))
+        for one, other in ((ours, theirs), (theirs, ours)):
+            merged = unite(self.base, one, other, now=later(4)).keyset
+            assert merged.version(1).destroy_at == ours.version(1).destroy_at
+            assert merged.version(1).state is KeyState.DEACTIVATED
+
+    def test_one_that_was_called_off_stays_called_off(self) -> None:
+        base = doomed(self.base, 1, now=later(2), wait_s=self.week, reason="no longer used")
+        ours = spared(base, 1, now=later(3))
+        merged = unite(base, ours, base.with_labels({"a": "b"}), now=later(4)).keyset
+        assert merged.version(1).destroy_at is None
+
+    def test_a_schedule_outlives_a_suspension_on_the_other_branch(self) -> None:
+        ours = doomed(self.base, 1, now=later(2), wait_s=self.week, reason="no longer used")
+        theirs = self.base.suspend(1, now=later(3), reason="a doubt")
+        merged = unite(self.base, ours, theirs, now=later(4)).keyset.version(1)
+        assert (merged.state, merged.destroy_at) == (KeyState.SUSPENDED, ours.version(1).destroy_at)
+
+    def test_what_one_branch_doomed_and_the_other_promoted_protects_nothing(self) -> None:
+        base = BASE.add(version(2, key_id=0xA))
+        ours = doomed(base, 2, now=later(1), wait_s=self.week, reason="never used")
+        theirs = base.promote(2, now=later(2))
+        merged = unite(base, ours, theirs, now=later(3))
+        assert merged.keyset.version(2).state is KeyState.DEACTIVATED
+        assert merged.keyset.protecting(later(3)).number == 1
+
+    def test_a_keyset_doomed_whole_lives_on_in_what_the_other_branch_made(self) -> None:
+        ours = doomed_whole(BASE, now=later(1), wait_s=self.week, reason="the site closes")
+        theirs = replaced(BASE, 0xA, later(2))
+        merged = unite(BASE, ours, theirs, now=later(3)).keyset
+        assert merged.protecting(later(3)).key_id == 0xA
+
+
 class TestPolicyAndLabels:
+    def test_of_what_is_allowed_both_must_allow_it(self) -> None:
+        read_only = Policy(allow=frozenset({Operation.PROCESS}))
+        ours, theirs = BASE.with_policy(read_only), BASE.with_policy(Policy(max_messages=100))
+        merged = unite(BASE, ours, theirs, now=NOW).keyset.policy
+        assert merged == replace(read_only, max_messages=100)
+        assert unite(None, theirs, ours, now=NOW).keyset.policy.allow == {Operation.PROCESS}
+
     def test_each_side_s_change_is_taken_and_exportable_goes_one_way(self) -> None:
         base = keyset(policy=Policy(rotate_every=90 * 86_400, propagation=3600, exportable=True))
         ours = base.with_policy(replace(base.policy, rotate_every=30 * 86_400))
@@ -178,13 +225,25 @@ class TestSubdued:
 
     def test_nor_does_it_change_a_policy_but_it_may_compromise(self) -> None:
         lead = replaced(keyset(policy=Policy(exportable=False)), 0xA, later(1))
-        forged = lead.with_policy(Policy(exportable=True, rotate_every=86_400)).compromise(1, now=later(2))
+        forged = replace(lead, policy=Policy(exportable=True, rotate_every=86_400)).compromise(1, now=later(2))
         merged = unite(None, lead, subdued(forged, lead), now=later(3)).keyset
         assert merged.policy == lead.policy
         assert merged.version(1).state is KeyState.COMPROMISED
 
 
-MOVES = ("rotate", "replace", "promote", "suspend", "resume", "deactivate", "compromise", "destroy", "label")
+MOVES = (
+    "rotate",
+    "replace",
+    "promote",
+    "suspend",
+    "resume",
+    "deactivate",
+    "compromise",
+    "destroy",
+    "label",
+    "doom",
+    "spare",
+)
 
 
 @st.composite
@@ -219,6 +278,10 @@ def _moved(keyset: Keyset, move: str, number: int, at: Timestamp, *, key_id: int
             return keyset.with_labels({"who": who})
         case "suspend":
             return keyset.suspend(number, now=at, reason=who)
+        case "doom":
+            return doomed(keyset, number, now=at, wait_s=7 * 86_400, reason=who)
+        case "spare":
+            return spared(keyset, number, now=at)
         case "deactivate":
             return keyset.deactivate(number, now=at)
         case "compromise":
@@ -242,7 +305,10 @@ def test_nothing_is_lost_nothing_comes_back_and_both_ways_round_are_one(
     for version_ in merged.versions:
         known = [each.by_key_id(version_.key_id) for each in (ours, theirs) if version_.key_id in each.key_ids]
         expected = known[0].state if len(known) == 1 else sterner(known[0].state, known[1].state)
-        assert version_.state is expected or (expected, version_.state) == (KeyState.PRE_ACTIVATION, KeyState.ACTIVE)
+        lawful = {expected}
+        if version_.destroy_at is not None or expected is KeyState.PRE_ACTIVATION:
+            lawful.add(KeyState.DEACTIVATED if version_.destroy_at is not None else KeyState.ACTIVE)
+        assert version_.state in lawful
     assert [each.key_id for each in merged.versions][: len(base.versions)] == [each.key_id for each in base.versions]
     primary = merged.primary_at(now)
     usable = [each for each in merged.versions if each.in_force(now) and each.state_at(now) is KeyState.ACTIVE]

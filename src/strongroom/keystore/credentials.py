@@ -33,12 +33,14 @@ from strongroom.sealing.passphrases import (
 class Given:
     """What the caller gives to open a store with; what is None is looked for in the environment.
 
-    identity, passphrase_file: paths. identity_text: an identity file's text. passphrase_fd: a descriptor. ask: asks a
-    person, and is called only if a slot wants it. engine: an OpenPGP engine to use instead of the user's gpg.
+    identity, passphrase_file: paths. identity_text: an identity file's text. identity_held: one that was put together
+    here, of recovery shares. passphrase_fd: a descriptor. ask: asks a person, and is called only if a slot wants it.
+    engine: an OpenPGP engine to use instead of the user's gpg.
     """
 
     identity: Path | None = None
     identity_text: str | None = field(default=None, repr=False)
+    identity_held: Identity | None = field(default=None, repr=False)
     passphrase_file: Path | None = None
     passphrase_fd: int | None = None
     passphrase_secret: SecretBytes | None = None
@@ -84,6 +86,8 @@ class Given:
         return None
 
     def _identity(self, environ: Mapping[str, str], ask: Callable[[], SecretBytes] | None) -> Identity | None:
+        if self.identity_held is not None:
+            return self.identity_held
         if self.identity_text is not None:
             return identity_from_text(self.identity_text, source="the identity", ask=ask)
         path = self.identity or _path(environ, "STRONGROOM_IDENTITY_FILE")

@@ -29,6 +29,9 @@ _ABLE = frozenset({KeyState.PRE_ACTIVATION, KeyState.ACTIVE})
 _TIGHTER = {"exportable": and_}
 """Fields of a policy that go one way only: of two values, the one that allows less."""
 
+_LESSER = {"allow": and_}
+"""Fields of which, where both branches changed one, what both allow is allowed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Merged:
@@ -138,14 +141,30 @@ def _version(base: Version | None, ours: Version, theirs: Version, *, now: Times
     sealed = None
     if state is not KeyState.DESTROYED and ours.sealed is not None and theirs.sealed is not None:
         sealed = min(ours.sealed, theirs.sealed)  # the same material, whichever: one that both sides would choose
-    return replace(chosen, sealed=sealed)
+    return _doomed(replace(chosen, sealed=sealed), base, ours, theirs)
 
 
 def _settled(version: Version, base: Version) -> bool:
     """Whether nobody moved the version since the base. Numbers change in merges, and wrappings with the root."""
-    return replace(version, number=base.number, sealed=b"-", state=KeyState.ACTIVE) == replace(
-        base, sealed=b"-", state=KeyState.ACTIVE
-    ) and version.state is base.state  # fmt: skip
+    return _moves(version) == _moves(base)
+
+
+def _moves(version: Version) -> tuple[object, ...]:
+    return version.state, version.changed, version.promote_at, version.reason, version.destroy_at
+
+
+def _doomed(version: Version, base: Version | None, ours: Version, theirs: Version) -> Version:
+    """With the destruction that either branch scheduled since the base, and without one that either called off."""
+    before = None if base is None else (base.destroy_at,)
+    at, both = _three_way(before, ours.destroy_at, theirs.destroy_at)
+    if both:
+        at = max(each for each in (ours.destroy_at, theirs.destroy_at) if each is not None)
+    if at is None or version.state is KeyState.DESTROYED:
+        return replace(version, destroy_at=None)
+    # what is doomed protects nothing: it is as if it had been scheduled after the promotion
+    state = KeyState.DEACTIVATED if version.state is KeyState.ACTIVE else version.state
+    promote_at = None if state is KeyState.PRE_ACTIVATION else version.promote_at
+    return replace(version, state=state, promote_at=promote_at, destroy_at=at)
 
 
 def _protecting(keyset: Keyset, ours: Keyset, theirs: Keyset, now: Timestamp, notes: list[str]) -> Keyset:
@@ -180,7 +199,9 @@ def _policy(base: Keyset | None, ours: Keyset, theirs: Keyset, notes: list[str])
             continue
         before = None if base is None else (getattr(base.policy, field),)
         settled[field], told = _three_way(before, *pair)
-        if told:
+        if told and field in _LESSER:
+            settled[field] = _LESSER[field](*pair) or pair[0]
+        elif told:
             notes.append(
                 f"both branches changed {field} of {ours.name!r}: ours stays, {pair[0]!r}; theirs is {pair[1]!r}"
             )

@@ -54,7 +54,7 @@ def init(
     made = found(
         place,
         recipient=recipient,
-        passphrase=_new_passphrase(session) if passphrase else None,
+        passphrase=new_passphrase(session) if passphrase else None,
         register=register,
         development=development,
         given=session.given(),
@@ -76,7 +76,7 @@ def init(
         output.tell(line)
 
 
-def _new_passphrase(session: Session) -> SecretBytes:
+def new_passphrase(session: Session) -> SecretBytes:
     """The passphrase that was given, or one that a person types twice or has made."""
     from strongroom.errors import PassphraseError
     from strongroom.sealing.passphrases import generate_passphrase, passphrase_from_text

@@ -1,0 +1,236 @@
+"""recovery: shares that open the store together, for the day on which nothing else does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from strongroom.cli import output
+from strongroom.cli.context import Session, ask_passphrase, examples, verb
+from strongroom.cli.groups import VerbGroup
+from strongroom.errors import FormatError
+
+if TYPE_CHECKING:
+    from strongroom.primitives.secret import SecretBytes
+    from strongroom.sealing.shares import Share
+
+_ATTEMPTS = 3
+
+
+@click.group(
+    cls=VerbGroup,
+    epilog=examples("strongroom recovery create --threshold 3 --shares 5", "strongroom recovery drill"),
+)
+def recovery() -> None:
+    """Shares, each worth nothing alone, that open the store when enough of them come together."""
+
+
+@recovery.command(
+    "create",
+    short_help="Make a slot whose key is in shares.",
+    epilog=examples(
+        "strongroom recovery create --threshold 3 --shares 5 --out /media/stick",
+        "strongroom recovery create --threshold 2 --shares 2 --to FPR --out shares",
+    ),
+)
+@click.option("--threshold", type=int, required=True, metavar="K", help="So many shares open the store.")
+@click.option("--shares", type=int, required=True, metavar="N", help="So many there are.")
+@click.option("--to", "custodians", multiple=True, metavar="FPR", help="Seal one share to this OpenPGP key.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="DIR", help="A file for each share there; else print them."
+)
+@click.option("--label", default="recovery", show_default=True, help="The slot's label.")
+@click.option("--again", is_flag=True, help="Replace the shares of a slot that is there.")
+@verb
+def recovery_create(
+    session: Session,
+    *,
+    threshold: int,
+    shares: int,
+    custodians: tuple[str, ...],
+    out: Path | None,
+    label: str,
+    again: bool,
+) -> None:
+    """Make a slot whose key is shared: any K of N shares open the store, and fewer say nothing.
+
+    Each share is ten rows of five words, to be printed or written down. A rotation of the root needs no new ones.
+    """
+    from strongroom.cli import views
+    from strongroom.keystore.recovery import create_recovery
+
+    printed: list[str] = []
+
+    def show(sheet: SecretBytes) -> None:
+        text = sheet.reveal().decode()
+        printed.append(text)
+        if not session.as_json:
+            output.write_text(text + "\n")
+            output.flush()  # on paper, or wherever it goes, before the slot counts
+
+    keystore = session.open()
+    made = create_recovery(
+        keystore,
+        threshold=threshold,
+        shares=shares,
+        custodians=custodians,
+        out=out,
+        show=show,
+        label=label,
+        again=again,
+    )
+    if session.as_json:
+        output.write_json(
+            {
+                "set": made.set_name,
+                "threshold": made.threshold,
+                "files": [str(path) for path in made.files],
+                "shares": printed,
+                "add": list(made.to_add),
+            }
+        )
+        return
+    for path in made.files:
+        output.tell(f"wrote {path}")
+    output.tell(f"any {made.threshold} of these {made.shares} shares open the store; hand each to somebody else")
+    output.tell("try them before they are needed: strongroom recovery drill")
+    views.to_share(made.to_add)
+
+
+_files = click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+_shares_fd = click.option("--shares-fd", type=int, metavar="N", help="A file descriptor to read shares from.")
+
+
+@recovery.command(
+    "drill",
+    short_help="Prove that shares open the store.",
+    epilog=examples("strongroom recovery drill", "strongroom recovery drill share-1.txt share-4.gpg share-5.txt"),
+)
+@_files
+@_shares_fd
+@verb
+def recovery_drill(session: Session, files: tuple[Path, ...], shares_fd: int | None) -> None:
+    """Prove that the shares in FILEs, or those that you are asked for, open the store. Nothing is changed."""
+    from strongroom._encoding import format_time
+    from strongroom.cli.telling import Teller
+    from strongroom.keystore.recovery import drill_recovery
+
+    teller = Teller(as_json=session.as_json)
+    click.get_current_context().call_on_close(teller.close)
+    proven = drill_recovery(_shares(files, shares_fd), session.store)
+    if session.as_json:
+        output.write_json(
+            {
+                "set": proven.set_name,
+                "shares": list(proven.indices),
+                "slot": proven.slot,
+                "root": proven.root,
+                "at": format_time(proven.at),
+            }
+        )
+        return
+    told = ", ".join(map(str, proven.indices))
+    output.tell(f"shares {told} of set {proven.set_name} open {proven.slot}, root {proven.root}; nothing was changed")
+
+
+@recovery.command(
+    "restore",
+    short_help="Open the store with shares, and seal it anew.",
+    epilog=examples(
+        "strongroom recovery restore --recipient FPR share-1.txt share-4.txt",
+        "strongroom recovery restore --passphrase",
+    ),
+)
+@_files
+@_shares_fd
+@click.option("--recipient", metavar="FPR", help="Seal the root to this OpenPGP key, too.")
+@click.option("--passphrase", is_flag=True, help="Add a passphrase: asked for, made for you, or from a file.")
+@click.option("--label", default="restored", show_default=True, help="The label of the passphrase slot.")
+@verb
+def recovery_restore(
+    session: Session,
+    files: tuple[Path, ...],
+    *,
+    shares_fd: int | None,
+    recipient: str | None,
+    passphrase: bool,
+    label: str,
+) -> None:
+    """Open the store with shares, and give it another way in, so that life goes on.
+
+    The former slots stay. Whoever should open it no more is removed as ever, and the root rotated.
+    """
+    from strongroom.cli import views
+    from strongroom.cli.commands.init import new_passphrase
+    from strongroom.cli.telling import Teller
+    from strongroom.keystore.recovery import restore_recovery
+
+    if passphrase is (recipient is not None):
+        raise click.UsageError("say one of --recipient FPR and --passphrase")
+    teller = Teller(as_json=session.as_json)
+    click.get_current_context().call_on_close(teller.close)
+    held = _shares(files, shares_fd)
+    restored = restore_recovery(
+        held,
+        session.store,
+        recipient=recipient,
+        passphrase=new_passphrase(session) if passphrase else None,
+        label=label,
+        pin=session.pin,
+    )
+    if session.as_json:
+        output.write_json({"opens": restored.how, "add": list(restored.to_add)})
+        return
+    output.tell(f"the store opens with {restored.how} now")
+    views.to_share(restored.to_add)
+
+
+def _shares(files: tuple[Path, ...], descriptor: int | None) -> list[Share]:
+    from strongroom.keystore.recovery import WHAT, shares_of_file
+    from strongroom.sealing.private_files import read_descriptor
+    from strongroom.sealing.shares import read_shares
+
+    found = [share for path in files for share in shares_of_file(path)]
+    if descriptor is not None:
+        found += read_shares(read_descriptor(descriptor, what=WHAT))
+    return found or _asked()
+
+
+def _asked() -> list[Share]:
+    """Shares that people type, row by row, until there are enough. Nothing is echoed."""
+    from strongroom.primitives.secret import SecretBytes
+    from strongroom.sealing.share_words import ROWS
+    from strongroom.sealing.shares import read_shares
+
+    found: list[Share] = []
+    while not found or len(found) < found[0].threshold:
+        of = f" of {found[0].threshold}" if found else ""
+        output.tell(f"share {len(found) + 1}{of}: type its {ROWS} rows, or paste it; nothing is shown")
+        text = SecretBytes(b"\n".join(row.reveal() for row in _rows()))
+        found += read_shares(text)
+    return found
+
+
+def _rows() -> list[SecretBytes]:
+    from strongroom.primitives.secret import SecretBytes
+    from strongroom.sealing.share_words import ROWS, WORDS, read_row
+
+    rows: list[SecretBytes] = []
+    attempts = _ATTEMPTS
+    while len(rows) < ROWS:
+        typed = SecretBytes(ask_passphrase(f"Row {len(rows) + 1}").encode("utf-8", "surrogatepass"))
+        if not rows and len(typed.reveal().split()) > 2 * WORDS:
+            return [typed]  # a whole share at once
+        try:
+            read_row(len(rows) + 1, typed)
+        except FormatError as wrong:
+            attempts -= 1
+            if not attempts:
+                raise
+            output.tell(f"{wrong}; that row again")
+            continue
+        rows.append(typed)
+        attempts = _ATTEMPTS
+    return rows
