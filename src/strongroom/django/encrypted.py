@@ -7,10 +7,11 @@ from typing import Any, TypeGuard, TypeVar
 
 from django.db import models
 
+from strongroom.django.fields.blind_index import BlindIndex, IndexColumn
 from strongroom.django.fields.reading import Cell
 from strongroom.django.fields.sealed_field import SealedField, seal
 
-__all__ = ["Cell", "encrypted", "encrypted_fields", "is_encrypted"]
+__all__ = ["BlindIndex", "Cell", "IndexColumn", "encrypted", "encrypted_fields", "is_encrypted"]
 
 F = TypeVar("F", bound="models.Field[Any, Any]")
 
@@ -20,6 +21,7 @@ def encrypted(
     *,
     keyset: str | Callable[[Mapping[str, Any]], str],
     context: str | Sequence[str] | None = None,
+    index: BlindIndex | None = None,
     using: str = "default",
     id: str | None = None,  # noqa: A002  what it is called where it is written down, and what people say
 ) -> F:
@@ -29,10 +31,11 @@ def encrypted(
         level that is given the row's context, as a mapping, and returns a name: one keyset a tenant.
     context: the attribute, or attributes, of the row that each cell is bound to: moved to a row that differs there, it
         does not open. A primary key will do where the client makes it (a UUID).
+    index: a BlindIndex makes the field searchable: exact, in, and unique=True on the inner field.
     using: the alias of STRONGROOM.
     id: what all cells of the field are bound to. By default app.Model.field as it was when its migration was written.
     """
-    made: F = seal(field, keyset=keyset, context=context, using=using, id=id)
+    made: F = seal(field, keyset=keyset, context=context, using=using, id=id, index=index)
     return made
 
 

@@ -16,6 +16,7 @@ from strongroom.errors import PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.choosing import Choosing
 from strongroom.keystore.handles.aead import Aead
+from strongroom.keystore.handles.blind_index import BlindIndex
 from strongroom.keystore.handles.fernet import Fernet
 from strongroom.keystore.handles.hybrid import Hybrid
 from strongroom.keystore.handles.jwt import USUAL_TYPE, JwtKeys
@@ -125,6 +126,10 @@ class KeyStore(Choosing, Moves):
     def mac(self, name: str) -> Mac:
         """Message authentication (HMAC-SHA-256, RFC 2104)."""
         return self._macs[name]
+
+    def blind_index(self, name: str, scope: bytes) -> BlindIndex:
+        """Marks by which equal values are found (an hmac-sha256 keyset). A new handle each time: keep it."""
+        return BlindIndex(self._for(name, KeyType.HMAC_SHA256), scope)
 
     def signer(self, name: str) -> Signer:
         """Signatures under the primary (Ed25519, ECDSA P-256, RSA-PSS)."""

@@ -62,3 +62,13 @@ def associated_data(field_id: str, context: Context | None) -> bytes:
 
 def _text(value: Any) -> bytes:
     return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode("utf-8")
+
+
+class InRow:
+    """A value on its way into a row whose cells are bound to it."""
+
+    __slots__ = ("context", "value")
+
+    def __init__(self, value: Any, context: Context | None) -> None:
+        self.value = value
+        self.context = context

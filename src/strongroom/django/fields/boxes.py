@@ -10,6 +10,7 @@ from strongroom.caching.local import LocalCache
 from strongroom.django.connections import keystores
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.handles.aead import Aead
+from strongroom.keystore.handles.blind_index import BlindIndex
 from strongroom.keystore.handles.fernet import Fernet
 from strongroom.model.names import KeyId
 from strongroom.model.types import KeyType
@@ -80,3 +81,18 @@ class _Maker:
         assert keystore is not None  # noqa: S101  whoever asks has just got it from `keystores`
         kind = keystore.current(name, KeyType.AES256_GCM).keyset.type
         return TokenBox(keystore.fernet(name)) if kind is KeyType.FERNET else keystore.aead(name)
+
+
+def marker_of(alias: str, name: str, scope: str) -> BlindIndex:
+    """The blind index of a field under a keyset. Raises what opening the store raises, NotFoundError, PurposeError."""
+    keystore = keystores[alias]
+    markers = _markers.get(keystore)
+    if markers is None:
+        markers = _markers.setdefault(keystore, {})
+    held = markers.get((name, scope))
+    if held is None:
+        held = markers.setdefault((name, scope), keystore.blind_index(name, scope.encode("utf-8")))
+    return held
+
+
+_markers: WeakKeyDictionary[KeyStore, dict[tuple[str, str], BlindIndex]] = WeakKeyDictionary()

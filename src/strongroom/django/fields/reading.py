@@ -6,7 +6,7 @@ row leaves the cell alone; whoever reads the attribute gets the error. Anywhere 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldError
@@ -114,19 +114,40 @@ class SealedAttribute(DeferredAttribute):
     def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
         if instance is None:
             return self
-        try:
-            return super().__get__(instance, cls)
-        except KeyError:
-            pass  # it was asked for again, and did not open again
-        return self._opened(instance)
+        held = vars(instance)
+        name = self.field.attname
+        if name not in held:
+            mode = getattr(instance._state, "fetch_mode", None)  # Django 6.1: it may forbid, or fetch for all peers
+            (self.fetch_one(instance) if mode is None else mode.fetch(self, instance))
+            if name not in held:
+                self.fetch_one(instance)
+        return held[name]
 
-    def _opened(self, instance: models.Model) -> Any:
+    def fetch_one(self, instance: models.Model) -> None:
+        """Ask the database for one cell and open it: raises what hinders that."""
+        self._fetch([instance])
+
+    def fetch_many(self, instances: Iterable[models.Model]) -> None:
+        """The same for all instances of a query; whose cell does not open is left alone."""
+        self._fetch(list(instances), skip=True)
+
+    def _fetch(self, instances: list[models.Model], *, skip: bool = False) -> None:
         field = self.field
-        alias = instance._state.db or "default"
-        rows = field.model._base_manager.using(alias).filter(pk=instance.pk)
-        cell = rows.values_list(Cell(field.name), flat=True).get()
-        value = None
-        if cell is not None:
-            value = field.open_cell(cell, context=field.context_of(instance), connection=connections[alias])
-        vars(instance)[field.attname] = value
-        return value
+        alias = instances[0]._state.db or "default"
+        missing = {each.pk: each for each in instances if field.attname not in vars(each)}
+        rows = field.model._base_manager.using(alias).filter(pk__in=missing)
+        cells = dict(rows.values_list("pk", Cell(field.name)))
+        for pk, instance in missing.items():
+            if pk not in cells:
+                if skip:
+                    continue
+                raise type(instance).DoesNotExist(f"{type(instance).__name__} matching query does not exist.")
+            cell = cells[pk]
+            try:
+                context = field.context_of(instance)
+                value = None if cell is None else field.open_cell(cell, context=context, connection=connections[alias])
+            except (StrongroomError, FieldError):
+                if not skip:
+                    raise
+            else:
+                vars(instance)[field.attname] = value

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models.expressions import Value
+from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init
 
-from strongroom.django.fields.binding import Context, DefaultId, Row, associated_data, context_of
+from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of
+from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, IndexColumn, column_for, follow
 from strongroom.django.fields.boxes import Box, box_of
 from strongroom.django.fields.expressions import SealedCol, check_saved
 from strongroom.django.fields.failing import explain
 from strongroom.django.fields.lookups import lookup_of, refuse_lookup
+from strongroom.django.fields.possible import check_possible
 from strongroom.django.fields.reading import SealedAttribute, converter, open_in_row
 from strongroom.django.fields.types import AnyField
 from strongroom.django.fields.values import Codec
@@ -46,6 +49,8 @@ class SealedField(_Base):
     context_names: tuple[str, ...] | None
     using: str
     given_id: str | None
+    index: BlindIndex | None
+    given_options: dict[str, Any]
 
     # --- what the migrations write down, and what is made of it again
 
@@ -56,6 +61,7 @@ class SealedField(_Base):
         made.__class__ = self.sealed_class
         for name in _OURS:
             vars(made).pop(name, None)
+        vars(made).update(self.given_options)
         return made
 
     def deconstruct(self) -> tuple[str, str, list[Any], dict[str, Any]]:
@@ -81,9 +87,17 @@ class SealedField(_Base):
     def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:
         if self.given_id is None and not cls._meta.abstract:
             self.given_id = DefaultId(f"{cls._meta.label}.{name}")
+        vars(self).pop("_index_column", None)
         super().contribute_to_class(cls, name, private_only)
-        if self.context_names is not None and not cls._meta.abstract:
+        if cls._meta.abstract:
+            return
+        if self.context_names is not None:
             post_init.connect(open_in_row, sender=cls)
+        if self.index is not None:
+            column = column_for(self.index, self, unique=self.given_options["_unique"])
+            if any(field.name == name + SUFFIX for field in cls._meta.local_fields):
+                raise FieldError(f"{self}: its blind index wants the name {name + SUFFIX!r}, which another field has")
+            cls.add_to_class(name + SUFFIX, column)
 
     # --- the column
 
@@ -98,14 +112,32 @@ class SealedField(_Base):
         # an integer's bounds hang on its column's type, which is the inner field's for them
         return list(self.plain.validators)
 
-    descriptor_class = SealedAttribute
-
     def get_db_converters(self, connection: Any) -> list[Any]:
         # of a subquery and the like; a column by itself is a SealedCol, which knows where its value goes
         return [converter(self, for_model=False)]
 
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> str:
-        return str(connection.ops.binary_placeholder_sql(value))
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:  # Django 5.2 and 6.0
+        self._take_along_the_index(compiler)
+        return connection.ops.binary_placeholder_sql(value)
+
+    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:  # from Django 6.1 on
+        self._take_along_the_index(compiler)
+        return connection.ops.binary_placeholder_sql(value, compiler)
+
+    def _take_along_the_index(self, compiler: Any) -> None:
+        if compiler is not None and self.index_column is not None:
+            follow(compiler.query, self, self.index_column)
+
+    @property
+    def index_column(self) -> IndexColumn | None:
+        """The column of this field's blind index; None where it has none."""
+        held = vars(self)
+        if "_index_column" not in held:
+            # by its name: a migration's field does not say that it has one
+            named = (field for field in self.model._meta.local_fields if field.name == self.name + SUFFIX)
+            held["_index_column"] = next((field for field in named if isinstance(field, IndexColumn)), None)
+        found: IndexColumn | None = held["_index_column"]
+        return found
 
     def get_col(self, alias: str, output_field: Any = None) -> Any:
         return SealedCol(alias, self, output_field)
@@ -136,6 +168,8 @@ class SealedField(_Base):
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value is None:
             return None
+        if type(value) is bytes and not value and not isinstance(self, models.BinaryField):
+            value = ""  # a migration's default for a column of bytes that may be blank
         if type(value) is InRow:
             return self.seal_value(value.value, connection=connection, context=value.context)
         return self.seal_value(value, connection=connection, context=self._known_context(None))
@@ -215,17 +249,9 @@ class SealedField(_Base):
         return held
 
 
-class InRow:
-    """A value on its way into a row whose cells are bound to it."""
-
-    __slots__ = ("context", "value")
-
-    def __init__(self, value: Any, context: Context | None) -> None:
-        self.value = value
-        self.context = context
-
-
-_OURS = ("keyset", "context_names", "using", "given_id", "index", "_codec")
+_OURS = ("keyset", "context_names", "using", "given_id", "index", "given_options", "_codec", "_index_column")
+_MOVED: dict[str, Any] = {"_unique": False, "db_index": False}
+"""Options of the inner field that its index column has, or nobody: a column of cells has no use for them."""
 
 
 def seal(
@@ -235,15 +261,23 @@ def seal(
     context: str | Sequence[str] | None = None,
     using: str = "default",
     id: str | None = None,  # noqa: A002  the word of the migrations
-    index: Any = None,
+    index: BlindIndex | None = None,
 ) -> Any:
     """The field, encrypted; see strongroom.django.encrypted."""
+    check_possible(field)
     made: Any = copy.copy(field)
     made.__class__ = _class_of(type(field))
     names = (context,) if isinstance(context, str) else context
     vars(made).update(
-        keyset=keyset, context_names=None if names is None else tuple(names), using=using, given_id=id, index=index
+        keyset=keyset,
+        context_names=None if names is None else tuple(names),
+        using=using,
+        given_id=id,
+        index=index,
+        given_options={name: vars(field)[name] for name in _MOVED},
+        **_MOVED,
     )
+    vars(made).pop("unique", None)  # made of _unique when it is asked for
     return made
 
 
@@ -258,7 +292,13 @@ def _class_of(kind: type[AnyField]) -> type[Any]:
 
 
 def _subclass(kind: type[AnyField]) -> type[Any]:
-    return type(f"Encrypted{kind.__name__}", (SealedField, kind), {"__module__": __name__, "sealed_class": kind})
+    attribute = kind.descriptor_class
+    if attribute is DeferredAttribute:
+        attribute = SealedAttribute
+    else:  # a FileField's, say: it asks ours for what was not loaded
+        attribute = type(f"Sealed{attribute.__name__}", (attribute, SealedAttribute), {})
+    named = {"__module__": __name__, "sealed_class": kind, "descriptor_class": attribute}
+    return type(f"Encrypted{kind.__name__}", (SealedField, kind), named)
 
 
 def _empty(kind: type[AnyField]) -> Any:

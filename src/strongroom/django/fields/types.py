@@ -9,6 +9,8 @@ from django.db import models
 if TYPE_CHECKING:
     AnyField: TypeAlias = models.Field[Any, Any]
     AnyLookup: TypeAlias = models.Lookup[Any]
+    BinaryColumn: TypeAlias = models.BinaryField[Any, Any]
 else:
     AnyField = models.Field
     AnyLookup = models.Lookup
+    BinaryColumn = models.BinaryField
