@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
+from django.db import transaction
+from django.test import override_settings
 
 from django import setup
+from strongroom.django import keystores
+from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
 from tests.support.gpg import GpgHome
@@ -19,14 +26,92 @@ from tests.support.gpg import GpgHome
 ROOT = Path(__file__).parents[2]
 REGISTRAR = ROOT / "examples" / "registrar"
 
+DATABASE: dict[str, Any] = json.loads(
+    os.environ.get("STRONGROOM_TEST_DATABASE", '{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}')
+)
+"""Where the tests' own models are: SQLite in memory, or what test_databases.py starts and names."""
+
+if "mysql" in DATABASE["ENGINE"]:
+    import pymysql
+
+    pymysql.version_info = (2, 2, 8, "final", 0)  # the version of mysqlclient whose interface Django asks for
+    pymysql.install_as_MySQLdb()
+
+APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.admin",
+    "strongroom.django",
+    "tests.django.school",
+]
+
 if not settings.configured:
     settings.configure(
         SECRET_KEY="the tests' own, and nobody else's",
-        INSTALLED_APPS=["strongroom.django"],
-        DATABASES={},
+        INSTALLED_APPS=APPS,
+        DATABASES={"default": DATABASE},
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        MIGRATION_MODULES={app.rpartition(".")[2]: None for app in APPS},  # tables come from the models
+        MIDDLEWARE=[
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "django.contrib.messages.middleware.MessageMiddleware",
+        ],
+        TEMPLATES=[
+            {
+                "BACKEND": "django.template.backends.django.DjangoTemplates",
+                "APP_DIRS": True,
+                "OPTIONS": {
+                    "context_processors": [
+                        "django.template.context_processors.request",
+                        "django.contrib.auth.context_processors.auth",
+                        "django.contrib.messages.context_processors.messages",
+                    ]
+                },
+            }
+        ],
+        ROOT_URLCONF="tests.django.school.urls",
+        STATIC_URL="/static/",
+        ALLOWED_HOSTS=["testserver"],
         USE_TZ=True,
     )
     setup()
+
+
+@pytest.fixture(scope="session")
+def _tables() -> None:
+    """The tables of all apps, made once for the process."""
+    call_command("migrate", run_syncdb=True, verbosity=0)
+
+
+@pytest.fixture
+def database(_tables: None) -> Iterator[None]:
+    """The database with nothing in it but the tables; whatever a test writes is taken back."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+KEYSETS = {
+    "columns": "aes256-gcm",
+    "columns-x": "xaes256-gcm",
+    "tokens": "fernet",
+    "index": "hmac-sha256",
+    "schools/1": "aes256-gcm",
+    "schools/2": "aes256-gcm",
+}
+
+
+@pytest.fixture
+def school(database: None) -> Iterator[KeyStore]:
+    """The database, and an open keystore in memory with the keysets that the school's models name."""
+    with override_settings(STRONGROOM={"default": {"STORE": "memory:"}}):
+        keystore = keystores["default"]
+        for name, kind in KEYSETS.items():
+            keystore.create(name, kind)
+        yield keystore
 
 
 @pytest.fixture

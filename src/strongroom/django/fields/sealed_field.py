@@ -84,11 +84,11 @@ class SealedField(_Base):
         state = {name: value for name, value in vars(self).items() if name not in ("_get_default", "_codec")}
         return _empty, (self.sealed_class,), state
 
-    def contribute_to_class(self, cls: type[models.Model], name: str, private_only: bool = False) -> None:
+    def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         if self.given_id is None and not cls._meta.abstract:
             self.given_id = DefaultId(f"{cls._meta.label}.{name}")
         vars(self).pop("_index_column", None)
-        super().contribute_to_class(cls, name, private_only)
+        super().contribute_to_class(cls, name, *args, **kwargs)  # a FileField's takes no third
         if cls._meta.abstract:
             return
         if self.context_names is not None:

@@ -192,13 +192,15 @@ def _read_json(field: Any, raw: bytes) -> Any:
 
 
 def _write_any(field: Any, value: Any) -> bytes:
-    """A type that Django does not know: as its fixtures have it."""
-    text = field.value_to_string(SimpleNamespace(**{field.attname: value}))
-    return (text if isinstance(text, str) else json.dumps(text)).encode("utf-8")
+    """A type that Django does not know: as it prepares itself, if that is text; else as its fixtures have it."""
+    if not isinstance(value, str):
+        value = field.value_to_string(SimpleNamespace(**{field.attname: value}))
+    return (value if isinstance(value, str) else json.dumps(value)).encode("utf-8")
 
 
 def _read_any(field: AnyField, raw: bytes) -> Any:
-    return field.to_python(raw.decode("utf-8"))
+    text = raw.decode("utf-8")
+    return text if hasattr(field, "from_db_value") else field.to_python(text)
 
 
 def _fail(raw: bytes) -> Any:

@@ -1,0 +1,11 @@
+"""The tests' own app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class SchoolConfig(AppConfig):
+    name = "tests.django.school"
+    label = "school"
+    default_auto_field = "django.db.models.BigAutoField"
