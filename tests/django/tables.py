@@ -11,6 +11,7 @@ from django.db import connections, models
 
 APP = "strongroom"
 """The app that the models say they are of: it is installed already."""
+SCHOOL = "school"
 
 
 @contextmanager
@@ -21,6 +22,8 @@ def tables(database: dict[str, Any], *made: type[models.Model], alias: str = "de
         connections[alias].close()
         del connections[alias]
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: dict(database)})[alias]
+    elsewhere = dict(apps.all_models[SCHOOL])  # its tables are in the tests' own database, and not in this one
+    apps.all_models[SCHOOL].clear()
     for model in made:
         apps.all_models[APP][model._meta.model_name or ""] = model
     apps.clear_cache()
@@ -38,6 +41,7 @@ def tables(database: dict[str, Any], *made: type[models.Model], alias: str = "de
         connections[alias].close()
         for model in made:
             del apps.all_models[APP][model._meta.model_name or ""]
+        apps.all_models[SCHOOL].update(elsewhere)
         apps.clear_cache()
         del connections[alias]
         if before is None:

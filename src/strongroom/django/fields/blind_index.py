@@ -124,30 +124,30 @@ class IndexColumn(BinaryColumn):
 
     # --- marks
 
-    def data_of(self, value: Any, connection: Any) -> bytes:
-        """What is marked for a value that is not None: its canonical bytes, normalised."""
-        data = self.source.codec.encode(value, connection)
-        if not self.rules:
-            return data
-        return normalizer(self.rules)(data.decode("utf-8")).encode("utf-8")
-
     def marks_of(self, value: Any, connection: Any) -> list[bytes]:
         """Every mark that a row with this value may have, the newest first. StateError while one cannot be told."""
-        return [self._cut(mark) for mark in self._marker().marks(self.data_of(value, connection))]
+        data = self._normalized(self.source.codec.encode(value, connection))
+        return [self._cut(mark) for mark in self._marker().marks(data)]
 
-    def mark_of(self, value: Any, connection: Any, *, moving: bool = False) -> bytes:
-        """The mark that a row with this value gets now.
+    def mark_of(self, value: Any, connection: Any) -> bytes:
+        """The mark that a row gets which has this value from now on.
 
         A unique index takes no new value while two versions are active (StateError), because two rows of one value
-        would then have two marks. `moving` is for those who bring the rows from one version to the other.
+        could then have two marks.
         """
-        marker = self._marker()
-        if self.unique and not moving and marker.active_versions > 1:
+        if self.unique and self._marker().active_versions > 1:
             raise StateError(
                 f"{self.source}: a unique index takes no new value while two versions of {self.keyset!r} are active",
                 hint=f"manage.py strongroom reencrypt {self.source}; then deactivate the older version",
             )
-        return self._cut(marker.mark(self.data_of(value, connection)))
+        return self.remark(self.source.codec.encode(value, connection))
+
+    def remark(self, data: bytes) -> bytes:
+        """The mark under the primary for what is in a cell, decrypted: for those who move rows to it."""
+        return self._cut(self._marker().mark(self._normalized(data)))
+
+    def _normalized(self, data: bytes) -> bytes:
+        return normalizer(self.rules)(data.decode("utf-8")).encode("utf-8") if self.rules else data
 
     def _marker(self) -> Marker:
         return marker_of(self.using, self.keyset, self.source.field_id)

@@ -32,7 +32,7 @@ class _ByMark(AnyLookup):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         lhs: Any = self.lhs
-        column: IndexColumn = lhs.target.index_column
+        column: IndexColumn = lhs.target.index
         marks = dict.fromkeys(mark for value in self._values() for mark in column.marks_of(value, connection))
         if not marks:
             raise EmptyResultSet
@@ -47,7 +47,7 @@ class _ByMark(AnyLookup):
 
     def _wants(self, *, exact: bool, values: list[Any]) -> None:
         field = self.lhs.output_field
-        column = field.index_column
+        column = field.index
         if column is None:
             refuse_lookup(field, self.lookup_name)
         if exact and column.bits != MAX_BITS:
@@ -111,7 +111,7 @@ def lookup_of(field: AnyField, name: str) -> type[AnyLookup]:
 
 def refuse_lookup(field: Any, name: str) -> NoReturn:
     """Say that there is no such look-up, and why."""
-    able = "isnull, exact and in work" if field.index_column else "isnull works; exact and in want index=BlindIndex(…)"
+    able = "isnull, exact and in work" if field.index else "isnull works; exact and in want index=BlindIndex(…)"
     raise FieldError(
         f"{field} is encrypted and has no look-up {name!r}: no two cells are equal, and they keep no order; {able}"
     )

@@ -49,7 +49,7 @@ class SealedField(_Base):
     context_names: tuple[str, ...] | None
     using: str
     given_id: str | None
-    index: BlindIndex | None
+    blind_index: BlindIndex | None
     given_options: dict[str, Any]
 
     # --- what the migrations write down, and what is made of it again
@@ -87,14 +87,14 @@ class SealedField(_Base):
     def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         if self.given_id is None and not cls._meta.abstract:
             self.given_id = DefaultId(f"{cls._meta.label}.{name}")
-        vars(self).pop("_index_column", None)
+        vars(self).pop("_index", None)
         super().contribute_to_class(cls, name, *args, **kwargs)  # a FileField's takes no third
         if cls._meta.abstract:
             return
         if self.context_names is not None:
             post_init.connect(open_in_row, sender=cls)
-        if self.index is not None:
-            column = column_for(self.index, self, unique=self.given_options["_unique"])
+        if self.blind_index is not None:
+            column = column_for(self.blind_index, self, unique=self.given_options["_unique"])
             if any(field.name == name + SUFFIX for field in cls._meta.local_fields):
                 raise FieldError(f"{self}: its blind index wants the name {name + SUFFIX!r}, which another field has")
             cls.add_to_class(name + SUFFIX, column)
@@ -125,18 +125,18 @@ class SealedField(_Base):
         return connection.ops.binary_placeholder_sql(value, compiler)
 
     def _take_along_the_index(self, compiler: Any) -> None:
-        if compiler is not None and self.index_column is not None:
-            follow(compiler.query, self, self.index_column)
+        if compiler is not None and self.index is not None:
+            follow(compiler.query, self, self.index)
 
     @property
-    def index_column(self) -> IndexColumn | None:
+    def index(self) -> IndexColumn | None:
         """The column of this field's blind index; None where it has none."""
         held = vars(self)
-        if "_index_column" not in held:
+        if "_index" not in held:
             # by its name: a migration's field does not say that it has one
             named = (field for field in self.model._meta.local_fields if field.name == self.name + SUFFIX)
-            held["_index_column"] = next((field for field in named if isinstance(field, IndexColumn)), None)
-        found: IndexColumn | None = held["_index_column"]
+            held["_index"] = next((field for field in named if isinstance(field, IndexColumn)), None)
+        found: IndexColumn | None = held["_index"]
         return found
 
     def get_col(self, alias: str, output_field: Any = None) -> Any:
@@ -249,7 +249,7 @@ class SealedField(_Base):
         return held
 
 
-_OURS = ("keyset", "context_names", "using", "given_id", "index", "given_options", "_codec", "_index_column")
+_OURS = ("keyset", "context_names", "using", "given_id", "blind_index", "given_options", "_codec", "_index")
 _MOVED: dict[str, Any] = {"_unique": False, "db_index": False}
 """Options of the inner field that its index column has, or nobody: a column of cells has no use for them."""
 
@@ -273,7 +273,7 @@ def seal(
         context_names=None if names is None else tuple(names),
         using=using,
         given_id=id,
-        index=index,
+        blind_index=index,
         given_options={name: vars(field)[name] for name in _MOVED},
         **_MOVED,
     )
