@@ -16,8 +16,10 @@ class StrongroomConfig(AppConfig):
     def ready(self) -> None:
         # these import Django parts that want the apps loaded
         from strongroom.django import auditing, checks, connections, tally, token_backend, token_checks
+        from strongroom.django.cache import checks as cache_checks
 
         checks.register()
+        cache_checks.register()
         token_checks.register()
         connections.follow_settings()
         token_backend.install_if_named()
