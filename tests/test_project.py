@@ -135,8 +135,9 @@ def distribution_names(requirements: list[str]) -> set[str]:
     return {re.split(r"[^A-Za-z0-9_.-]", requirement)[0].lower() for requirement in requirements}
 
 
-# Modules that are not called as what they come in.
+# Modules that are not called as what they come in, or come with.
 DISTRIBUTIONS = {
+    "asgiref": "django",
     "environ": "django-environ",
     "jwt": "pyjwt",
     "pydantic": "pydantic-settings",

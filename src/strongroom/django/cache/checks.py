@@ -1,9 +1,9 @@
 """System checks of encrypted caches. They read CACHES, and touch no cache and no store.
 
-strongroom.E030  an EncryptedCache whose OPTIONS are malformed, or whose CACHE or KEYSTORE is not there
-strongroom.E031  the inner cache unpickles what it finds, before it can be authenticated
-strongroom.W030  SERIALIZER is not the safe one: whoever has the keys, or a hole in the code that caches, runs code
-strongroom.W031  clear() of the inner Redis empties a database in which other aliases, or publications, are
+strongroom.E050  an EncryptedCache whose OPTIONS are malformed, or whose CACHE or KEYSTORE is not there
+strongroom.E051  the inner cache unpickles what it finds, before it can be authenticated
+strongroom.W050  SERIALIZER is not the safe one: whoever has the keys, or a hole in the code that caches, runs code
+strongroom.W051  clear() of the inner Redis empties a database in which other aliases, or publications, are
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def register() -> None:
 
 
 def check_options(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """E030, E031."""
+    """E050, E051."""
     found: list[Message] = []
     for alias, entry in settings.CACHES.items():
         if BACKEND not in lineage(entry):
@@ -43,23 +43,23 @@ def check_options(app_configs: Any, **kwargs: Any) -> list[Message]:
             inner = options.inner()
             conf.store_settings(options.keystore)
         except SettingsError as error:
-            found.append(checks.Error(f"CACHES[{alias!r}]: {error}", hint=error.hint, id="strongroom.E030"))
+            found.append(checks.Error(f"CACHES[{alias!r}]: {error}", hint=error.hint, id="strongroom.E050"))
             continue
         hint = unpickles(inner, allowed=options.allow_pickle_backend)
         if hint is not None:
             told = f"CACHES[{alias!r}]: {unpickling(options.cache)}"
-            found.append(checks.Error(told, hint=hint, id="strongroom.E031"))
+            found.append(checks.Error(told, hint=hint, id="strongroom.E051"))
     return found
 
 
 def check_serializers(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """W030."""
+    """W050."""
     return [
         checks.Warning(
             f"CACHES[{alias!r}]: SERIALIZER is {options.serializer!r}; if it pickles, whoever has the key of"
             f" {options.keyset!r} can run code here, and not only read",
             hint="leave SERIALIZER out where plain values are enough",
-            id="strongroom.W030",
+            id="strongroom.W050",
         )
         for alias, options in _encrypted()
         if options.serializer != SAFE
@@ -67,7 +67,7 @@ def check_serializers(app_configs: Any, **kwargs: Any) -> list[Message]:
 
 
 def check_neighbours(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """W031."""
+    """W051."""
     found: list[Message] = []
     for alias, options in _encrypted():
         entry = settings.CACHES.get(options.cache) or {}
@@ -88,14 +88,14 @@ def check_neighbours(app_configs: Any, **kwargs: Any) -> list[Message]:
                     f"CACHES[{alias!r}]: clear() empties the whole Redis database of {options.cache!r}, in which"
                     f" {' and '.join(others)} lie too",
                     hint=f"give {options.cache!r} a database of its own, like redis://127.0.0.1:6379/1",
-                    id="strongroom.W031",
+                    id="strongroom.W051",
                 )
             )
     return found
 
 
 def _encrypted() -> Iterator[tuple[str, Options]]:
-    """Every encrypted cache whose options can be read; the others are E030's."""
+    """Every encrypted cache whose options can be read; the others are E050's."""
     for alias, entry in settings.CACHES.items():
         if BACKEND in lineage(entry):
             try:
