@@ -12,6 +12,7 @@ from strongroom.keystore.environment import Environment
 from strongroom.keystore.settings import allows_development
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Engine
+from strongroom.openpgp.turns import turn
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.credentials import Credential, WithDevelopment, WithEngine, WithIdentity, WithPassphrase
 from strongroom.sealing.identities import (
@@ -137,7 +138,7 @@ def credentials(
         def find() -> Engine:
             return engines.started(find_engine(identity=held.private, environ=environ))
 
-        found.append(WithEngine(find))
+        found.append(WithEngine(find, turn=lambda: turn(environ)))
     else:
         if isinstance(identity, WorkerIdentity):
             raise IdentityError(
@@ -157,7 +158,7 @@ def credentials(
     if allows_development(environ):
         found.append(WithDevelopment())
     if identity is None:
-        found.append(WithEngine(find))
+        found.append(WithEngine(find, turn=lambda: turn(environ)))
     if ask is not None and prompts:
         found.append(WithPassphrase(ask))
     return tuple(found), find

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
+from strongroom._encoding import format_time
+from strongroom.caching.locating import SCHEMES
+from strongroom.caching.observing import Standing
 from strongroom.errors import NotFoundError, StrongroomError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
-from strongroom.keystore.finding import directory_of
+from strongroom.keystore.finding import directory_of, split_url
 from strongroom.keystore.opening import open_settings
 from strongroom.keystore.settings import StoreSettings
 from strongroom.openpgp.discovery import find_engine
@@ -56,7 +59,8 @@ def examine(
 ) -> Examination:
     """Look at gpg, the store, its slots, the pin, the witness and the records. Errors become findings."""
     environ = Environment.of(environ)
-    findings = [_gpg(environ)]
+    # what opens with a worker's identity never starts gpg, and is looked at without it
+    findings = [] if _of_a_worker(location, environ) else [_gpg(environ)]
     opens = False
     try:
         offered = (given or Given()).once()
@@ -68,6 +72,27 @@ def examine(
     except StrongroomError as error:
         findings.append(Finding(level="problem", about="store", fact=str(error), hint=error.hint))
     return Examination(opens=opens, findings=tuple(findings))
+
+
+def trouble_with_opening(
+    location: str | None = None,
+    *,
+    given: Given | None = None,
+    pin: str | None = None,
+    clock: Clock = SYSTEM_CLOCK,
+    environ: Mapping[str, str] | None = None,
+) -> StrongroomError | None:
+    """Why the store does not open in this process now; None if it does. Nothing else is looked at: for probes."""
+    try:
+        open_settings(StoreSettings(store=location, pin=pin), given=given, clock=clock, environ=environ).close()
+    except StrongroomError as trouble:
+        return trouble
+    return None
+
+
+def _of_a_worker(location: str | None, environ: Mapping[str, str]) -> bool:
+    url = split_url(location or environ.get("STRONGROOM_STORE") or None)
+    return url is not None and url[0] in SCHEMES
 
 
 def _gpg(environ: Mapping[str, str]) -> Finding:
@@ -120,6 +145,8 @@ def _slots(location: str | None, given: Given, environ: Mapping[str, str]) -> It
 
 def _inside(keystore: KeyStore) -> Iterator[Finding]:
     yield Finding(level="ok", about="store", fact=f"opens: {keystore.source.location}")
+    if (standing := keystore.standing) is not None:
+        yield from _published(standing)
     for notice in keystore.notices:
         yield Finding(level="warning", about="trust", fact=notice, hint="strongroom pin" if "pin" in notice else "")
     if isinstance(keystore.source, SealedStore):
@@ -138,3 +165,13 @@ def _inside(keystore: KeyStore) -> Iterator[Finding]:
         else:
             good += 1
     yield Finding(level="ok", about="keysets", fact=f"{good} are authentic and may be used")
+
+
+def _published(standing: Standing) -> Iterator[Finding]:
+    """What a worker holds, and each place that does not serve although another one does."""
+    until = "-" if standing.expires is None else format_time(standing.expires)
+    fact = f"serial {standing.serial} for {standing.group!r}, {standing.keysets} keysets, until {until}"
+    yield Finding(level="ok", about="publication", fact=fact)
+    for place in standing.places:
+        if place.trouble:
+            yield Finding(level="warning", about="publication", fact=place.trouble, hint="strongroom publish")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 from strongroom.openpgp.engine import Engine
@@ -80,12 +81,18 @@ class WithPassphrase:
 
 
 class WithEngine:
-    """An OpenPGP engine. `find` is called at the OpenPGP slot, and once; whoever gave it closes the engine."""
+    """An OpenPGP engine. `find` is called at the OpenPGP slot, and once; whoever gave it closes the engine.
 
-    __slots__ = ("_engine", "_find")
+    turn: what the opening stands in, so that many processes that start together do not start gpg all at once.
+    """
 
-    def __init__(self, find: Callable[[], Engine]) -> None:
+    __slots__ = ("_engine", "_find", "_turn")
+
+    def __init__(
+        self, find: Callable[[], Engine], *, turn: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self._find = find
+        self._turn = turn
         self._engine: Engine | None = None
 
     @property
@@ -99,7 +106,8 @@ class WithEngine:
         ciphertext = read(slot.file)
         if self._engine is None:
             self._engine = self._find()
-        return open_root_file(ciphertext, wanted, engine=self._engine)
+        with self._turn():
+            return open_root_file(ciphertext, wanted, engine=self._engine)
 
 
 class WithDevelopment:

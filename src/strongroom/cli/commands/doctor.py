@@ -7,7 +7,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
-from strongroom.exitcodes import CANNOT_OPEN, DONE, FAILED
+from strongroom.exitcodes import CANNOT_OPEN, DONE, FAILED, NOT_PUBLISHED
 
 _MARKS = {"ok": "ok", "warning": "warn", "problem": "FAIL", "note": "note"}
 
@@ -16,16 +16,23 @@ _MARKS = {"ok": "ok", "warning": "warn", "problem": "FAIL", "note": "note"}
     cls=VerbCommand,
     epilog=examples("strongroom doctor", "strongroom doctor --ready      for a container's readiness probe"),
 )
-@click.option("--ready", is_flag=True, help="Say nothing; exit 0 if the store opens here, 3 if not.")
+@click.option("--ready", is_flag=True, help="Say nothing; exit 0 if the store opens here, else 3 or 69.")
 @verb
 def doctor(session: Session, *, ready: bool) -> None:
-    """Look at gpg, the store, its slots, the pin and the witness, and say what helps where something is wrong."""
-    from strongroom.keystore.doctor import examine
+    """Look at gpg, the store, its slots, the pin and the witness, and say what helps where something is wrong.
 
+    --ready opens the store and looks at nothing else. It exits 69 where nothing is published for a worker, which may
+    get better by itself, and 3 where the store cannot be opened.
+    """
+    from strongroom.errors import NotPublishedError
+    from strongroom.keystore.doctor import examine, trouble_with_opening
+
+    if ready:
+        trouble = trouble_with_opening(session.store, given=session.given(), pin=session.pin)
+        unready = NOT_PUBLISHED if isinstance(trouble, NotPublishedError) else CANNOT_OPEN
+        click.get_current_context().exit(DONE if trouble is None else unready)
     examination = examine(session.store, given=session.given(), pin=session.pin)
     code = DONE if examination.healthy else (CANNOT_OPEN if not examination.opens else FAILED)
-    if ready:
-        click.get_current_context().exit(DONE if examination.opens else CANNOT_OPEN)
     if session.as_json:
         output.write_json(
             {
