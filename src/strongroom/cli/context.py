@@ -56,14 +56,17 @@ class Session:
             passphrase_fd=self.passphrase_fd,
         )
 
-    def open(self) -> KeyStore:
-        """The open keystore, closed at the end of the command; what a person should know goes to stderr."""
+    def open(self, given: Given | None = None) -> KeyStore:
+        """The open keystore, closed at the end of the command; what a person should know goes to stderr.
+
+        `given` is what the options give, where the command needs it once more.
+        """
         from strongroom.cli.telling import Teller
         from strongroom.keystore.opening import open_store
 
         teller = Teller(as_json=self.as_json)
         click.get_current_context().call_on_close(teller.close)
-        keystore = open_store(self.store, given=self.given(), pin=self.pin)
+        keystore = open_store(self.store, given=self.given() if given is None else given, pin=self.pin)
         click.get_current_context().call_on_close(keystore.close)
         for notice in keystore.notices:
             output.warn(notice, as_json=self.as_json)

@@ -205,6 +205,17 @@ class Root(Opaque):
         """The older root that `seal_older` sealed. IntegrityError for anything else."""
         return matching(unwrap(self._wrap, sealed, context=self._older_context(older)), older)
 
+    def seal_backup(self, key: SecretBytes) -> bytes:
+        """The key of a backup file, which opens under this root only."""
+        return wrap(self._wrap, key, context=self._backup_context())
+
+    def open_backup(self, sealed: bytes) -> SecretBytes:
+        """What `seal_backup` sealed. IntegrityError, without saying why, for anything else."""
+        return unwrap(self._wrap, sealed, context=self._backup_context())
+
+    def _backup_context(self) -> bytes:
+        return encode_fields(b"strongroom/1 backup", self.store, self.id)
+
     def _older_context(self, older: RootRef) -> bytes:
         return encode_fields(b"strongroom/1 older root", self.store, self.id, older.number.to_bytes(4, "big"), older.id)
 
