@@ -14,6 +14,7 @@ from strongroom.caching.observing import Standing
 from strongroom.caching.worker import WorkerSource
 from strongroom.errors import PolicyError
 from strongroom.keystore import acts
+from strongroom.keystore.awaiting import Awaiting
 from strongroom.keystore.choosing import Choosing
 from strongroom.keystore.handles.aead import Aead
 from strongroom.keystore.handles.blind_index import BlindIndex
@@ -37,7 +38,7 @@ from strongroom.stores.base import Source
 from strongroom.stores.sealed import SealedStore
 
 
-class KeyStore(Choosing, Moves):
+class KeyStore(Awaiting, Choosing, Moves):
     """An open store.
 
     Handles (`fernet`, `aead`, `streams`, `mac`, `signer`, `verifier`, `hybrid`, `secret`) may be kept: they follow the
