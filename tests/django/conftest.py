@@ -80,6 +80,14 @@ if not settings.configured:
     setup()
 
 
+def of_its_own(directory: Path) -> dict[str, Any]:
+    """A database that a second connection sees, too: a file, or the server that DATABASE names."""
+    if "sqlite3" not in DATABASE["ENGINE"]:
+        return DATABASE
+    fast = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL"}
+    return {"ENGINE": DATABASE["ENGINE"], "NAME": directory / "db.sqlite3", "OPTIONS": fast}
+
+
 @pytest.fixture(scope="session")
 def _tables() -> None:
     """The tables of all apps, made once for the process."""

@@ -51,14 +51,15 @@ class Cells:
         # the related object's key stands in the column of a foreign key
         self._context: list[Any] = [meta.get_field(name) for name in self._names or ()]
         index = column.field.index
-        self._index = None if index is None else quote(meta.get_field(index.name).column)
+        self._index = None if index is None else quote(index.column)
 
     # --- reading
 
     def windows(
         self, size: int, *, after: Key | None = None, upto: Key | None = None, without: bytes | None = None
     ) -> Iterator[list[Row]]:
-        """Rows in the order of their keys, `size` at a time; those whose cell begins with `without` are left out.
+        """Rows in the order of their keys, `size` at a time; those whose cell begins with `without` are left out (where
+        the column has a blind index, if they have a mark).
 
         after, upto: only keys above the one, and not above the other.
         """
@@ -78,7 +79,8 @@ class Cells:
                 where.append(f"({', '.join(self._keys)}) {sign} ({', '.join(['%s'] * len(bound))})")
                 parameters += bound
         if without is not None:
-            where.append(f"substr({self._cell}, 1, {len(without)}) <> %s")
+            unmarked = "" if self._index is None else f" OR {self._index} IS NULL"
+            where.append(f"(substr({self._cell}, 1, {len(without)}) <> %s{unmarked})")
             parameters.append(without)
         quote = self._connection.ops.quote_name
         context = [quote(field.column) for field in self._context]
@@ -143,6 +145,15 @@ class Cells:
                 f" WHERE {self._cell} IS NOT NULL GROUP BY {start}"
             )
             return {bytes(found): int(count) for found, count in cursor.fetchall()}
+
+    def unmarked(self) -> int:
+        """How many cells have no mark in the index column."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT COUNT(*) FROM {self._table}"  # noqa: S608  as above
+                f" WHERE {self._cell} IS NOT NULL AND {self._index} IS NULL"
+            )
+            return int(cursor.fetchone()[0])
 
     # --- writing
 

@@ -16,9 +16,12 @@ from django.core.exceptions import FieldError
 from strongroom.django.cells import Cells, Key, Row
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
+from strongroom.django.marks import marking
 from strongroom.django.tally import Tally, Versions, tally
 from strongroom.errors import DecryptionError, FormatError, NotFoundError
+from strongroom.model.names import KeyId
 from strongroom.model.types import KeyType, Prefix
+from strongroom.model.version import Version
 
 Change = tuple[Row, bytes, bytes | None]
 SHOWN = 10
@@ -78,8 +81,8 @@ def counted(cells: Cells) -> list[Tally]:
 def _done_already(cells: Cells) -> bytes | None:
     """What the cells begin with that need not be read, where one beginning says it for the whole column."""
     column = cells.column
-    if column.keyset is None or column.field.index is not None:
-        return None
+    if column.keyset is None or (column.field.index is not None and len(marking(column)) > 1):
+        return None  # or some marks may be old ones, which only an opened cell can tell
     keyset = keystores[column.store].current(column.keyset, KeyType.AES256_GCM)
     if keyset.keyset.type is KeyType.FERNET or keyset.primary is None or keyset.primary.prefix is Prefix.NONE:
         return None
@@ -119,6 +122,14 @@ def _under(
         broken += [row for row, _ in rows]  # shredded, or never there: those cells open for nobody
         return
     primary = None if snapshot.primary is None else snapshot.primary.key_id
+    if cells.column.field.index is not None:
+        for row, context in rows:
+            change = _marked(cells, row, context, compromised_too)
+            if change is None:
+                broken.append(row)
+            elif change[1:] != (row.cell, row.index):
+                changes.append(change)
+        return
     if snapshot.keyset.type is KeyType.FERNET:
         fernet = keystore.fernet(name)
         old = [row for row, _ in rows if fernet.key_id_of(row.cell) != primary]
@@ -141,6 +152,24 @@ def _under(
             broken.append(row)
             continue
         changes.append((row, aead.encrypt(plain, binding), None))
+
+
+def _marked(cells: Cells, row: Row, context: Any, compromised_too: bool) -> Change | None:
+    """The row under the primaries of its keyset and of its index's; None where its cell does not open."""
+    field = cells.column.field
+    box, binding = field.box(context), associated_data(field.field_id, context)
+    primary = keystores[field.using].current(field.keyset_name(context)).primary
+    try:
+        plain = box.decrypt(row.cell, binding, compromised_too=compromised_too)
+    except DecryptionError:
+        return None
+    old = primary is None or box.key_id_of(row.cell) not in {primary.key_id, _own_of(primary)}
+    return row, box.encrypt(plain, binding) if old else row.cell, field.index.remark(plain)
+
+
+def _own_of(primary: Version) -> KeyId | None:
+    """What cells say that a primary without a prefix made; of any other they always say its key id."""
+    return None if primary.prefix is Prefix.NONE else primary.key_id
 
 
 def _rotated(fernet: Any, rows: list[Row], compromised_too: bool) -> list[bytes | None]:

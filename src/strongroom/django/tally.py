@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from strongroom.django.cells import TOKEN_START, Cells, Row
 from strongroom.django.columns import Column, all_columns
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
+from strongroom.django.marks import versions_of_marks
 from strongroom.errors import DecryptionError, NotFoundError, StoreError
 from strongroom.keystore.in_use import InUse, Use
 from strongroom.model.keyset import Keyset
@@ -145,26 +147,49 @@ class InColumns:
         """Every column, database and version with at least one cell. StoreError where a database does not answer."""
         found: list[Use] = []
         for column in all_columns():
-            if column.store != self._alias or column.keyset not in {None, keyset.name}:
+            if column.store != self._alias:
+                continue
+            index = column.field.index
+            if index is not None and index.keyset == keyset.name:
+                found += self._marks(column)
+            if column.keyset not in {None, keyset.name}:
                 continue
             versions = Versions(column, only=keyset)
             for using in column.databases():
                 place = column.label if using == "default" else f"{column.label} in {using!r}"
+                with answering(column, using):
+                    counted = tally(Cells(column, using), versions)
                 found += [
                     Use(place=place, version=each.version, count=each.count)
-                    for each in self._told(Cells(column, using), versions)
+                    for each in counted
                     if each.version is not None
                 ]
         return found
 
-    def _told(self, cells: Cells, versions: Versions) -> list[Tally]:
-        try:
-            return tally(cells, versions)
-        except DatabaseError as error:
-            raise StoreError(
-                f"the database {cells.using!r} does not say what {cells.column.label} holds: {type(error).__name__}",
-                hint="manage.py migrate, and then manage.py strongroom reencrypt --report",
-            ) from None
+    def _marks(self, column: Column) -> list[Use]:
+        found: list[Use] = []
+        for using in column.databases():
+            with answering(column, using):
+                counted = versions_of_marks(Cells(column, using))
+            place = f"the blind index of {column.label}" + ("" if using == "default" else f" in {using!r}")
+            found += [
+                Use(place=place, version=version, count=count)
+                for version, count in sorted(counted.items(), key=lambda each: each[0] or 0)
+                if version is not None
+            ]
+        return found
+
+
+@contextmanager
+def answering(column: Column, using: str) -> Iterator[None]:
+    """Have a database's failure be a StoreError."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise StoreError(
+            f"the database {using!r} failed at {column.label}: {error}",
+            hint="manage.py migrate, if the table is not as the models are; what was moved stays moved",
+        ) from None
 
 
 def _conforms(columns: InColumns) -> InUse:

@@ -26,7 +26,7 @@ from django.test.utils import TestContextDecorator, override_settings
 
 from strongroom.django import conf
 from strongroom.django.connections import keystores
-from strongroom.django.encrypted import is_encrypted
+from strongroom.django.encrypted import IndexColumn, is_encrypted
 from strongroom.django.storage import encrypted_storages
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.words import parse_type
@@ -114,6 +114,8 @@ def named_keysets(alias: str = "default") -> dict[str, str]:
         for field in model._meta.local_concrete_fields:
             if is_encrypted(field) and field.using == alias and isinstance(field.keyset, str):
                 found[field.keyset] = "aes256-gcm"
+            elif isinstance(field, IndexColumn) and field.using == alias:
+                found[field.keyset] = "hmac-sha256"
     found.update((storage.keyset, "aes256-gcm") for storage in encrypted_storages() if storage.keystore == alias)
     return found
 

@@ -126,8 +126,7 @@ class IndexColumn(BinaryColumn):
 
     def marks_of(self, value: Any, connection: Any) -> list[bytes]:
         """Every mark that a row with this value may have, the newest first. StateError while one cannot be told."""
-        data = self._normalized(self.source.codec.encode(value, connection))
-        return [self._cut(mark) for mark in self._marker().marks(data)]
+        return self.remarks(self.source.codec.encode(value, connection))
 
     def mark_of(self, value: Any, connection: Any) -> bytes:
         """The mark that a row gets which has this value from now on.
@@ -145,6 +144,10 @@ class IndexColumn(BinaryColumn):
     def remark(self, data: bytes) -> bytes:
         """The mark under the primary for what is in a cell, decrypted: for those who move rows to it."""
         return self._cut(self._marker().mark(self._normalized(data)))
+
+    def remarks(self, data: bytes) -> list[bytes]:
+        """Every mark of what is in a cell, in the order in which the keyset's versions process."""
+        return [self._cut(mark) for mark in self._marker().marks(self._normalized(data))]
 
     def _normalized(self, data: bytes) -> bytes:
         return normalizer(self.rules)(data.decode("utf-8")).encode("utf-8") if self.rules else data

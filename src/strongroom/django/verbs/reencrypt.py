@@ -10,19 +10,20 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import DatabaseError, connections
+from django.db import connections
 
 from strongroom.django.cells import Cells
 from strongroom.django.columns import Column, columns
+from strongroom.django.marks import outdated_marks
 from strongroom.django.reencryption import Moved, counted, remaining
-from strongroom.django.tally import Tally
+from strongroom.django.tally import Tally, answering
 from strongroom.django.verbs.base import Verb
 from strongroom.django.workforce import move_all
-from strongroom.errors import NotFoundError, SettingsError, StoreError
+from strongroom.errors import NotFoundError, SettingsError
 from strongroom.exitcodes import DONE, WORK_REMAINS
 
 PASSES = 3
-"""How often rows that others changed meanwhile are looked at again."""
+"""How often a column is gone through where others write at the same time."""
 
 
 class _Reencrypt:
@@ -61,13 +62,14 @@ class _Reencrypt:
 
     def _one(self, command: BaseCommand, column: Column, using: str, options: dict[str, Any]) -> dict[str, Any]:
         cells = Cells(column, using)
-        with _answering(column, using):
+        with answering(column, using):
             done = Moved()
             if not options["report"] and not options["dry_run"]:
                 done = _moved(command, column, using, options)
             found = counted(cells)
+            marks = outdated_marks(cells)
         if not options["json"]:
-            for sentence in _sentences(column, using, found, done, options):
+            for sentence in _sentences(column, using, found, marks, done, options):
                 command.stdout.write(sentence)
         return {
             "column": column.label,
@@ -75,7 +77,8 @@ class _Reencrypt:
             "moved": done.moved,
             "broken": done.broken,
             "examples": [[str(part) for part in key] for key in done.examples],
-            "remaining": remaining(found),
+            "remaining": remaining(found) + marks,
+            "marks": marks,
             "versions": [
                 {"keyset": each.keyset, "version": each.version, "primary": each.primary, "count": each.count}
                 for each in found
@@ -110,14 +113,19 @@ def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, 
             )
         done.add(passed)
         done.broken, done.examples = passed.broken, passed.examples
-        if not passed.missed:
+        # a process that has not seen the rotation may have written behind us
+        if not passed.missed and remaining(counted(Cells(column, using))) <= passed.broken:
             break
     return done
 
 
-def _sentences(column: Column, using: str, found: list[Tally], done: Moved, options: dict[str, Any]) -> Iterator[str]:
+def _sentences(
+    column: Column, using: str, found: list[Tally], marks: int, done: Moved, options: dict[str, Any]
+) -> Iterator[str]:
     place = column.label if using == "default" else f"{column.label} in {using!r}"
     left = remaining(found)
+    if marks:
+        yield f"{place}: {marks} marks of its blind index are not under the primary of {column.field.index.keyset}"
     if options["report"]:
         yield from (f"{place}: {_named(each)}: {each.count} cells" for each in found)
         if not found:
@@ -138,17 +146,6 @@ def _named(each: Tally) -> str:
     if each.keyset is None:
         return "under no version of this store"
     return f"{each.keyset} version {each.version}{' (primary)' if each.primary else ''}"
-
-
-@contextmanager
-def _answering(column: Column, using: str) -> Iterator[None]:
-    try:
-        yield
-    except DatabaseError as error:
-        raise StoreError(
-            f"the database {using!r} failed at {column.label}: {error}",
-            hint="manage.py migrate, if the table is not as the models are; what was moved stays moved",
-        ) from None
 
 
 @contextmanager
