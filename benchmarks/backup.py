@@ -45,10 +45,14 @@ def rows() -> list[Row]:
                     opened.material(1)
 
         with open_store(place, environ=environ) as keystore:
-            tarred = _tar_and_gpg(place, base)
-            backup, tar = measure(
-                [lambda: create_backup(keystore, base / f"{next(numbers)}.backup"), tarred], number=1, rounds=5
-            )
+            home = GpgHome.user("Bench <bench@example.org>")
+            try:
+                tarred = _tar_and_gpg(place, base, home)
+                backup, tar = measure(
+                    [lambda: create_backup(keystore, base / f"{next(numbers)}.backup"), tarred], number=1, rounds=5
+                )
+            finally:
+                home.close()
             kept = base / "0.backup"
             verify, alone = measure(
                 [lambda: verify_backup(keystore, kept, environ=environ), verify_all], number=1, rounds=5
@@ -70,9 +74,7 @@ def rows() -> list[Row]:
     ]
 
 
-def _tar_and_gpg(place: Path, base: Path) -> Callable[[], None]:
-    home = GpgHome.user("Bench <bench@example.org>")
-
+def _tar_and_gpg(place: Path, base: Path, home: GpgHome) -> Callable[[], None]:
     def run() -> None:
         command = (
             f"tar -C {place} -cf - . | gpg --batch --yes --quiet --trust-model always --recipient {home.fingerprint}"
