@@ -27,21 +27,27 @@ def scene(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     return scene
 
 
+def both(scene: Scene, store: str | Path | None = None) -> tuple[str, list[str]]:
+    """The two, as they are now."""
+    key, fallbacks = django_secret_key("django-secret-key", store=scene.directory if store is None else store)
+    return str(key), [str(each) for each in fallbacks]
+
+
 def test_the_primary_is_the_key_and_the_others_are_fallbacks(scene: Scene) -> None:
-    first, fallbacks = django_secret_key("django-secret-key", store=scene.directory)
+    first, fallbacks = both(scene)
     assert len(first) == 64
     assert fallbacks == []
     with scene.open() as keystore:
         keystore.rotate("django-secret-key", generate=True)
-    now, fallbacks = django_secret_key("django-secret-key", store=str(scene.directory))
+    now, fallbacks = both(scene, str(scene.directory))
     assert now == first
     assert len(fallbacks) == 1  # what other hosts will sign with, once they have changed over, verifies here already
     with scene.open() as keystore:
         keystore.promote("django-secret-key", 2)
-    assert django_secret_key("django-secret-key", store=scene.directory) == (fallbacks[0], [first])
+    assert both(scene) == (fallbacks[0], [first])
     with scene.open() as keystore:
         keystore.compromise("django-secret-key", 1, reason="it was in settings.py")
-    assert django_secret_key("django-secret-key", store=scene.directory) == (fallbacks[0], [])
+    assert both(scene) == (fallbacks[0], [])
 
 
 def test_what_is_missing_or_of_another_kind_is_told(scene: Scene) -> None:

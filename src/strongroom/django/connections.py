@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from weakref import WeakSet
 
 from django.core.signals import setting_changed
 
@@ -11,6 +12,7 @@ from strongroom.django import conf
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.in_use import InUse
 from strongroom.keystore.opening import open_settings
+from strongroom.keystore.secretkey import is_kept_open, opened_for_settings
 
 
 class Keystores:
@@ -24,6 +26,7 @@ class Keystores:
     def __init__(self) -> None:
         self._open: dict[str, KeyStore] = {}
         self._reports: list[Callable[[str], InUse]] = []
+        self._told: WeakSet[KeyStore] = WeakSet()
         self._lock = ForkLock()
 
     def __getitem__(self, alias: str) -> KeyStore:
@@ -33,9 +36,13 @@ class Keystores:
         with self._lock:
             held = self._open.get(alias)
             if held is None or held.closed:
-                opened = open_settings(conf.store_settings(alias))
-                for report in self._reports:
-                    opened.register_use(report(alias))
+                said = conf.store_settings(alias)
+                lent = opened_for_settings(said)  # SECRET_KEY's: the store is opened once, and stays open for it
+                opened = open_settings(said) if lent is None or lent.closed else lent
+                if opened not in self._told:
+                    for report in self._reports:
+                        opened.register_use(report(alias))
+                self._told.add(opened)
                 self._open[alias] = opened
             return self._open[alias]
 
@@ -63,11 +70,12 @@ class Keystores:
             self._open = dict(held)
 
     def close_all(self) -> None:
-        """Close every open keystore; the next use opens it again."""
+        """Close every open keystore but the one that SECRET_KEY is read from; the next use opens it again."""
         with self._lock:
             held, self._open = self._open, {}
         for keystore in held.values():
-            keystore.close()
+            if not is_kept_open(keystore):
+                keystore.close()
 
 
 keystores = Keystores()
