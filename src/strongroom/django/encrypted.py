@@ -7,6 +7,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from django.db import models
 
+from strongroom.django.fields import raw_saves  # noqa: F401  it listens for fixtures
 from strongroom.django.fields.blind_index import BlindIndex, IndexColumn
 from strongroom.django.fields.reading import Cell
 from strongroom.django.fields.sealed_field import SealedField, seal

@@ -115,8 +115,8 @@ class Grade(models.Model):
     """Bound to its school: what one school wrote does not open in another."""
 
     school = models.ForeignKey(School, on_delete=models.CASCADE)
-    points = encrypted(models.IntegerField(null=True), keyset="columns", context="school")
-    remark = encrypted(models.TextField(blank=True), keyset=keyset_of_school, context="school")
+    points = encrypted(models.IntegerField(null=True), keyset="columns", context="school_id")
+    remark = encrypted(models.TextField(blank=True), keyset=keyset_of_school, context="school_id")
 
 
 class Letter(models.Model):

@@ -152,6 +152,18 @@ class SealedField(_Base):
     def get_transform(self, lookup_name: str) -> Any:
         refuse_lookup(self, lookup_name)
 
+    def validate(self, value: Any, model_instance: models.Model | None) -> None:
+        super().validate(value, model_instance)
+        column = self.index
+        if column is None or not column.unique or value is None or model_instance is None:
+            return
+        # the column that is unique is not the one that a form or full_clean() shows
+        others = self.model._default_manager.filter(**{self.name: value})
+        if not model_instance._state.adding:
+            others = others.exclude(pk=model_instance.pk)
+        if others.exists():
+            raise model_instance.unique_error_message(self.model, (self.name,))
+
     # --- values on their way
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
