@@ -23,7 +23,7 @@ VERBS = [
     "admin list", "admin add", "admin approve", "role create", "publish",
     "git-setup", "git-merge", "adopt",
     "recovery create", "recovery drill", "recovery restore",
-    "backup create", "backup verify", "backup restore",
+    "backup create", "backup verify", "backup restore", "checkpoint create", "checkpoint verify",
     "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
     "worker rotate", "worker identity",
     "blackbox cat", "blackbox view", "blackbox edit", "blackbox edit-start", "blackbox edit-end", "blackbox diff",

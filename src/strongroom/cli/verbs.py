@@ -50,6 +50,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("witness", "What this checkout remembers of the store.", "trust", "witness"),
         Verb("recovery", "Shares that open the store together.", "recovery", "recovery"),
         Verb("backup", "The whole store in one sealed file.", "backup", "backup"),
+        Verb("checkpoint", "What the store was, to be held against it.", "checkpoint", "checkpoint"),
         Verb("git-setup", "Let git merge two branches' keysets.", "merging", "git_setup"),
         Verb("git-merge", "For git merge: unite a file's versions.", "merging", "git_merge"),
         Verb("adopt", "Take over keysets of a branch from before a rotation of the root.", "merging", "adopt"),

@@ -17,7 +17,15 @@ from strongroom.errors import ConflictError, ExistsError, IntegrityError, Invali
 from strongroom.model.names import Revision
 from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, told
 from strongroom.stores.sealed import SealedStore
-from strongroom.stores.workers_codec import MAX_GROUP, Group, check_group, decode_group, encode_group_body, join_group
+from strongroom.stores.workers_codec import (
+    MAX_GROUP,
+    Group,
+    GroupRecord,
+    check_group,
+    decode_group,
+    encode_group_body,
+    join_group,
+)
 
 WORKERS: Final = "workers"
 _ENDING: Final = ".json"
@@ -50,6 +58,10 @@ class WorkerGroups:
 
     def read(self, name: str) -> Group:
         """A group, verified now. NotFoundError."""
+        return self.record(name).group
+
+    def record(self, name: str) -> GroupRecord:
+        """A group as it rests, with its MAC, verified now. NotFoundError."""
         checked, shown = check_group(name), f"worker group {name!r}"
         try:
             with self._opened("read", shown) as workers, told(shown, "read"):
@@ -67,7 +79,7 @@ class WorkerGroups:
             root.check_record(record.body, record.mac)
         except IntegrityError as trouble:
             raise IntegrityError(f"{shown}: {trouble}", hint=trouble.hint) from None
-        return record.group
+        return record
 
     def write(self, group: Group, *, replaces: Revision | None) -> None:
         """Put a group in place of its revision `replaces`; None: there must be none.
