@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import format_time
@@ -13,8 +12,12 @@ from strongroom.caching.observing import Standing
 from strongroom.errors import NotFoundError, StrongroomError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
+from strongroom.keystore.examining_history import search_history
+from strongroom.keystore.examining_host import look_around
+from strongroom.keystore.examining_keys import look_at_keys
 from strongroom.keystore.facade import KeyStore
-from strongroom.keystore.finding import directory_of, split_url
+from strongroom.keystore.finding import directory_of, holds_store, split_url
+from strongroom.keystore.findings import Examination, Finding
 from strongroom.keystore.opening import open_settings
 from strongroom.keystore.settings import StoreSettings
 from strongroom.openpgp.discovery import find_engine
@@ -23,41 +26,23 @@ from strongroom.sealing.unsealing import describe, explain
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.sealed import SealedStore
 
-Level = Literal["ok", "note", "warning", "problem"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    about: str
-    fact: str
-    hint: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
-    """All findings, and whether the store opens in this process."""
-
-    opens: bool
-    findings: tuple[Finding, ...]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether nothing is a problem."""
-        return self.opens and all(found.level != "problem" for found in self.findings)
-
 
 def examine(
     location: str | None = None,
     *,
     given: Given | None = None,
     pin: str | None = None,
+    databases: Sequence[Path] = (),
+    history: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
     clock: Clock = SYSTEM_CLOCK,
     environ: Mapping[str, str] | None = None,
 ) -> Examination:
-    """Look at gpg, the store, its slots, the pin, the witness and the records. Errors become findings."""
+    """Look at gpg, the store, its slots, the pin, the witness, the records, and what lies around them.
+
+    databases: files of databases, beside which no key should lie. history: search git's history, too, which may take
+    minutes and tells its `progress`. Errors become findings.
+    """
     environ = Environment.of(environ)
     # what opens with a worker's identity never starts gpg, and is looked at without it
     findings = [] if _of_a_worker(location, environ) else [_gpg(environ)]
@@ -69,8 +54,14 @@ def examine(
         with open_settings(settings, given=offered, clock=clock, environ=environ) as keystore:
             opens = True
             findings += _inside(keystore)
+            findings += look_at_keys(keystore, environ)
     except StrongroomError as error:
         findings.append(Finding(level="problem", about="store", fact=str(error), hint=error.hint))
+    directory = _directory(location, environ)
+    if directory is not None:
+        findings += look_around(directory, given or Given(), databases, environ)
+        if history:
+            findings += search_history(directory, progress, environ)
     return Examination(opens=opens, findings=tuple(findings))
 
 
@@ -88,6 +79,15 @@ def trouble_with_opening(
     except StrongroomError as trouble:
         return trouble
     return None
+
+
+def _directory(location: str | None, environ: Mapping[str, str]) -> Path | None:
+    """The directory of the store, where there is one; that there is none was said."""
+    try:
+        found = directory_of(location or environ.get("STRONGROOM_STORE") or None)
+    except StrongroomError:
+        return None
+    return found if found is not None and holds_store(found) else None
 
 
 def _of_a_worker(location: str | None, environ: Mapping[str, str]) -> bool:
