@@ -170,7 +170,8 @@ EDITS: dict[str, Callable[[bytes], bytes]] = {
     "a space more": lambda raw: raw.replace(b": ", b":  ", 1),
     "a mark at its start": lambda raw: b"\xef\xbb\xbf" + raw,
     "conflict markers": lambda raw: b"<<<<<<< HEAD\n" + raw + b"=======\n" + raw + b">>>>>>> theirs\n",
-    "another format": lambda raw: raw.replace(b"strongroom/1", b"strongroom/2", 1),
+    "another format": lambda raw: raw.replace(b"strongroom/1", b"strongroom/9", 1),
+    "the next format, without its fields": lambda raw: raw.replace(b"strongroom/1", b"strongroom/2", 1),
     "no JSON": lambda raw: b"\x00" * 64,
     "nothing": lambda raw: b"",
     "deep nesting": lambda raw: b"[" * 100_000,
@@ -181,7 +182,12 @@ EDITS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-OF_RECORDS = ("a state", "not UTF-8", "exportable")  # a header has nothing to edit so
+OF_RECORDS = (
+    "the next format, without its fields",
+    "a state",
+    "not UTF-8",
+    "exportable",
+)  # a header has nothing to edit so
 
 
 @pytest.mark.parametrize(
@@ -197,7 +203,7 @@ def test_an_edited_file_is_refused(attacked: Scene, made: Made, name: str, edit:
     error = refused(attacked, made, kinds=(FormatError, IntegrityError))
     if edit == "another format":
         assert isinstance(error, NewerFormatError)
-        assert "format 2" in str(error)
+        assert "format 9" in str(error)
     if edit == "conflict markers":
         assert "conflict" in f"{error} {error.hint}"
 

@@ -32,6 +32,7 @@ from strongroom.primitives.signing import (
     RsaPssPrivate,
     RsaPssPublic,
 )
+from strongroom.primitives.streaming import StreamKey
 from tests.primitives.material_cases import GENERATED, RSA, SHORT_PRIVATE, SYMMETRIC, made, public
 
 PRIVATE_CLASSES = {
@@ -170,6 +171,7 @@ class TestRaw:
 def holders() -> list[Opaque]:
     """One of every object that holds a key."""
     key, prefix = made("aes256-gcm"), b"\x01abcd"
+    streams = StreamKey.of(key, prefix)
     return [
         AesGcmKey(key, prefix),
         XAesGcmKey(key, prefix),
@@ -185,6 +187,9 @@ def holders() -> list[Opaque]:
         OaepPrivate(SecretBytes(made("rsa-2048").reveal()[1:])),
         JwePrivate(made("rsa-2048")),
         JwePublic(public("rsa-2048"), "07"),
+        streams,
+        (sealer := streams.seal(b"")),
+        streams.open(sealer.header, b""),
     ]
 
 
