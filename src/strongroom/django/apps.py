@@ -17,9 +17,11 @@ class StrongroomConfig(AppConfig):
         # these import Django parts that want the apps loaded
         from strongroom.django import auditing, checks, connections, tally, token_backend, token_checks
         from strongroom.django.cache import checks as cache_checks
+        from strongroom.django.fields import model_checks
 
         checks.register()
         cache_checks.register()
+        model_checks.register()
         token_checks.register()
         connections.follow_settings()
         token_backend.install_if_named()

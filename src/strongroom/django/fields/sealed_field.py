@@ -23,6 +23,7 @@ from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, IndexColumn
 from strongroom.django.fields.boxes import Box, box_of
 from strongroom.django.fields.expressions import SealedCol, check_saved
 from strongroom.django.fields.failing import explain
+from strongroom.django.fields.field_checks import check_field
 from strongroom.django.fields.lookups import lookup_of, refuse_lookup
 from strongroom.django.fields.possible import check_possible
 from strongroom.django.fields.reading import SealedAttribute, converter, open_in_row
@@ -98,6 +99,10 @@ class SealedField(_Base):
             if any(field.name == name + SUFFIX for field in cls._meta.local_fields):
                 raise FieldError(f"{self}: its blind index wants the name {name + SUFFIX!r}, which another field has")
             cls.add_to_class(name + SUFFIX, column)
+
+    def check(self, **kwargs: Any) -> list[Any]:
+        # what Django says of a column is said of the inner field's, which would be another one
+        return [*super().check(**kwargs), *check_field(self)]
 
     # --- the column
 

@@ -1,0 +1,194 @@
+"""Checks of encrypted fields among the models and in the admin. They import migrations, and ask no database.
+
+strongroom.E022  a field that was renamed, without the id that its cells are bound to
+strongroom.E023  two fields of one id, whose cells would open in each other
+strongroom.E025  ordering, indexes or constraints over cells
+strongroom.E026  an admin page that searches, filters or sorts by cells
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+from django.db.migrations.exceptions import BadMigrationError, NodeNotFoundError
+from django.db.migrations.loader import MigrationLoader
+
+from strongroom.django.fields.binding import DefaultId
+from strongroom.django.fields.blind_index import MAX_BITS
+from strongroom.django.fields.sealed_field import SealedField
+
+Message = checks.CheckMessage
+
+
+def register() -> None:
+    """Register them with Django."""
+    checks.register(check_ids, checks.Tags.models)
+    checks.register(check_models, checks.Tags.models)
+    checks.register(check_admin, "admin")
+
+
+def check_ids(app_configs: Any, **kwargs: Any) -> list[Message]:
+    """E022, E023."""
+    fields = [field for model in apps.get_models(include_auto_created=True) for field in _sealed(model)]
+    found: list[Message] = []
+    same: dict[tuple[str, str], list[SealedField]] = defaultdict(list)
+    for field in fields:
+        same[field.using, field.field_id].append(field)
+    for (_, name), several in same.items():
+        if len(several) > 1:
+            hint = "give each its own id, or none; an abstract model's field with an id has it in every child"
+            who = ", ".join(map(str, several))
+            found.append(checks.Error(f"{who} have one id, {name!r}", hint=hint, id="strongroom.E023"))
+    for field, frozen in _frozen([field for field in fields if isinstance(field.given_id, DefaultId)]):
+        if frozen != field.field_id:
+            found.append(
+                checks.Error(
+                    f"its cells are bound to {frozen!r}, the id in its migrations: under its new name none would open",
+                    hint=f"write id={frozen!r} into encrypted(…)",
+                    obj=field,
+                    id="strongroom.E022",
+                )
+            )
+    return found
+
+
+def check_models(app_configs: Any, **kwargs: Any) -> list[Message]:
+    """E025."""
+    found: list[Message] = []
+    for model in apps.get_models(include_auto_created=True):
+        meta: Any = model._meta
+        named: list[tuple[str, Iterable[str]]] = [
+            ("ordering", [_plain(name) for name in meta.ordering]),
+            ("unique_together", [name for names in meta.unique_together for name in names]),
+            (
+                "get_latest_by",
+                [meta.get_latest_by] if isinstance(meta.get_latest_by, str) else meta.get_latest_by or (),
+            ),
+            *(("indexes", _of_index(index)) for index in meta.indexes),
+            *(("constraints", _of_constraint(each)) for each in meta.constraints),
+        ]
+        for option, names in named:
+            for name in names:
+                field = _reached(model, name.removeprefix("-"))
+                if field is not None:
+                    hint = (
+                        f"use {field.name}_index, which holds equal marks for equal values"
+                        if field.index
+                        else "leave it out"
+                    )
+                    found.append(
+                        checks.Error(
+                            f"Meta.{option} goes by {field}, whose cells have no order and are never equal",
+                            hint=hint,
+                            obj=model,
+                            id="strongroom.E025",
+                        )
+                    )
+    return found
+
+
+def check_admin(app_configs: Any, **kwargs: Any) -> list[Message]:
+    """E026."""
+    if not apps.is_installed("django.contrib.admin"):
+        return []
+    from django.contrib.admin.sites import all_sites  # it wants its app installed
+
+    return [
+        checks.Error(
+            f"{option} names {name!r}, an encrypted column that cannot be {done}",
+            hint=hint,
+            obj=type(admin),
+            id="strongroom.E026",
+        )
+        for site in all_sites
+        for model, admin in site._registry.items()
+        for option, name, done, hint in _in_admin(model, admin)
+    ]
+
+
+def _in_admin(model: type[models.Model], admin: Any) -> Iterator[tuple[str, str, str, str]]:
+    for name in admin.search_fields:
+        field = _reached(model, name.lstrip("^=@"))
+        if field is not None and not (name.endswith("__exact") and field.index and field.index.bits == MAX_BITS):
+            hint = f"'{field.name}__exact' searches by the blind index" if field.index else "leave it out"
+            yield "search_fields", name, "searched", hint
+    for item in admin.list_filter:
+        name = item[0] if isinstance(item, (list, tuple)) else item
+        if isinstance(name, str) and _reached(model, name) is not None:
+            yield "list_filter", name, "filtered by its values", "leave it out, or write a SimpleListFilter"
+    for name in (*map(_plain, admin.ordering or ()), admin.date_hierarchy or ""):
+        if name and _reached(model, name.removeprefix("-")) is not None:
+            yield "ordering" if name != admin.date_hierarchy else "date_hierarchy", name, "sorted by", "leave it out"
+
+
+def _sealed(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.local_concrete_fields if isinstance(field, SealedField)]
+
+
+def _frozen(fields: list[SealedField]) -> Iterator[tuple[SealedField, str]]:
+    """The id of each field that stands in a migration. One whose migration is not written yet has none."""
+    if not fields:
+        return
+    try:
+        state = MigrationLoader(None, ignore_no_migrations=True).project_state()
+    except (BadMigrationError, NodeNotFoundError, LookupError, ValueError, ImportError):
+        return  # migrate and makemigrations tell what is wrong with them
+    for field in fields:
+        meta = field.model._meta
+        known = state.models.get((meta.app_label, meta.model_name or ""))
+        written = None if known is None else known.fields.get(field.name)
+        if isinstance(written, SealedField) and written.given_id is not None:
+            yield field, str(written.given_id)
+
+
+def _reached(model: type[models.Model], path: str) -> SealedField | None:
+    """The encrypted field that a path of names comes by."""
+    for name in path.split("__"):
+        try:
+            field: Any = model._meta.get_field(name)
+        except FieldDoesNotExist:
+            return None
+        if isinstance(field, SealedField):
+            return field
+        if field.related_model is None or isinstance(field.related_model, str):
+            return None
+        model = field.related_model
+    return None
+
+
+def _plain(ordering: Any) -> str:
+    """The name in an item of `ordering`, which may be an expression."""
+    if isinstance(ordering, str):
+        return ordering
+    inner = getattr(ordering, "expression", ordering)
+    return str(getattr(inner, "name", ""))
+
+
+def _of_index(index: models.Index) -> list[str]:
+    names = [*index.fields, *getattr(index, "include", ())]
+    return [*names, *(_plain(each) for each in index.expressions), *_in_condition(index.condition)]
+
+
+def _of_constraint(constraint: Any) -> list[str]:
+    names = list(getattr(constraint, "fields", ()))
+    names += [_plain(each) for each in getattr(constraint, "expressions", ())]
+    return [*names, *_in_condition(getattr(constraint, "condition", None))]
+
+
+def _in_condition(condition: Any) -> list[str]:
+    """The columns that a Q compares; whether one is NULL may be asked."""
+    if not isinstance(condition, models.Q):
+        return []
+    found: list[str] = []
+    for child in condition.children:
+        if isinstance(child, models.Q):
+            found += _in_condition(child)
+        elif isinstance(child, tuple) and not child[0].endswith("__isnull"):
+            found.append(child[0])
+    return found

@@ -1,0 +1,218 @@
+"""Migrations write the field down whole, keep its id through renames, and have nothing to add the second time."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.questioner import MigrationQuestioner
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.writer import MigrationWriter
+
+from strongroom.django.encrypted import is_encrypted
+from tests.django.school import models as school_models
+from tests.django.school.models import Grade, Sealed, Student
+
+ROOT = Path(__file__).parents[3]
+
+SETTINGS = """
+SECRET_KEY = "x"
+INSTALLED_APPS = ["strongroom.django", "clinic"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STRONGROOM = {"default": {"STORE": "memory:?seed=tests"}}
+USE_TZ = True
+"""
+
+MODELS = """
+from django.db import models
+from strongroom.django.encrypted import BlindIndex, encrypted
+
+class Patient(models.Model):
+    name = models.CharField(max_length=20)
+    ssn = encrypted(
+        models.CharField(max_length=11, unique=True, null=True), keyset="columns",
+        index=BlindIndex("index", normalize="digits"),
+    )
+    notes = encrypted(models.JSONField(default=dict), keyset="columns", context="ward")
+    ward = models.IntegerField(default=1)
+"""
+
+USE = """
+import django
+django.setup()
+from strongroom.django import keystores
+keystores["default"].create("columns", "aes256-gcm")
+keystores["default"].create("index", "hmac-sha256")
+from clinic import models
+"""
+
+
+class Site:
+    """A small site in processes of its own."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        (place / "clinic").mkdir()
+        (place / "clinic" / "__init__.py").touch()
+        (place / "settings.py").write_text(SETTINGS)
+        self.models(MODELS)
+
+    def models(self, text: str) -> None:
+        (self.place / "clinic" / "models.py").write_text(text)
+
+    def django(self, *arguments: str, exits: int = 0, typed: str = "") -> str:
+        return self._run([sys.executable, "-m", "django", *arguments], exits, typed)
+
+    def python(self, program: str, exits: int = 0) -> str:
+        return self._run([sys.executable, "-c", USE + textwrap.dedent(program)], exits, "")
+
+    def _run(self, arguments: list[str], exits: int, typed: str) -> str:
+        done = subprocess.run(
+            arguments,
+            cwd=self.place,
+            env={
+                "PYTHONPATH": f"{self.place}:{ROOT / 'src'}",
+                "DJANGO_SETTINGS_MODULE": "settings",
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "PATH": "/usr/bin:/bin",
+            },
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == exits, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def migration(self, number: int) -> str:
+        (path,) = (self.place / "clinic" / "migrations").glob(f"{number:04}_*.py")
+        return path.read_text()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_the_schools_models_are_written_down_whole() -> None:
+    state = ProjectState()
+    names = [value for value in vars(school_models).values() if isinstance(value, type) and hasattr(value, "_meta")]
+    for model in names:
+        if model._meta.app_label == "school" and not model._meta.abstract:
+            state.add_model(ModelState.from_model(model))
+    again = state.clone()
+    found = MigrationAutodetector(state, again, MigrationQuestioner()).changes(graph=_Graph())
+    assert found == {}
+
+
+class _Graph:
+    def leaf_nodes(self, app: str | None = None) -> list[tuple[str, str]]:
+        return []
+
+
+@pytest.mark.parametrize("model", [Sealed, Student, Grade])
+def test_what_is_written_makes_the_same_field_again(model: type[Sealed]) -> None:
+    for field in model._meta.local_fields:
+        if not is_encrypted(field):
+            continue
+        text, imports = MigrationWriter.serialize(field)
+        assert text.startswith("strongroom.django.encrypted.encrypted(")
+        assert f"id='{model._meta.label}.{field.name}'" in text
+        scope: dict[str, object] = {}
+        exec("\n".join({"from django.db import models", *imports}), scope)  # noqa: S102  it is what a migration does
+        made = eval(text, scope)  # noqa: S307  as above
+        assert made.deconstruct()[1:3][0] == field.deconstruct()[1]
+        assert MigrationWriter.serialize(made)[0] == text
+        assert made.db_type(connection) == field.db_type(connection)
+
+
+@pytest.mark.slow
+def test_a_field_keeps_its_cells_through_renames(site: Site) -> None:
+    site.django("makemigrations", "clinic")
+    written = site.migration(1)
+    assert "id='clinic.Patient.ssn'" in written
+    assert "strongroom.django.encrypted.IndexColumn(" in written
+    assert "No changes detected" in site.django("makemigrations", "--check")
+    site.django("migrate")
+    site.python("models.Patient.objects.create(name='Ada', ssn='078-05-1120', notes={'a': 1})")
+
+    field = MODELS.replace("ssn =", "number =")
+    site.models(field)
+    # one question each: whether the field, and its index, were renamed
+    site.django("makemigrations", "clinic", typed="y\ny\n")
+    assert site.migration(2).count("RenameField") == 2
+    site.models(field.replace("class Patient", "class Person"))
+    site.django("makemigrations", "clinic", typed="y\n")
+    assert "RenameModel" in site.migration(3)
+    assert not any("RemoveField" in site.migration(n) or "DeleteModel" in site.migration(n) for n in (2, 3))
+    told = site.django("check", exits=1)
+    assert "(strongroom.E022)" in told
+    assert "id='clinic.Patient.ssn'" in told
+    assert "id='clinic.Patient.notes'" in told
+
+    kept = MODELS.replace("ssn =", "number =").replace("class Patient", "class Person")
+    kept = kept.replace("index=Blind", 'id="clinic.Patient.ssn", index=Blind')
+    kept = kept.replace('context="ward"', 'context="ward", id="clinic.Patient.notes"')
+    site.models(kept)
+    site.django("check")
+    assert "No changes detected" in site.django("makemigrations", "--check")
+    site.django("migrate")
+    told = site.python(
+        "row = models.Person.objects.get(number='078 05 1120'); print(row.number, row.notes, row.number_index[:0])"
+    )
+    assert told.startswith("078-05-1120 {'a': 1}")
+
+
+@pytest.mark.slow
+def test_columns_are_added_altered_and_filled_by_migrations(site: Site) -> None:
+    site.models(MODELS.split("    ssn", maxsplit=1)[0])
+    site.django("makemigrations", "clinic")
+    site.django("migrate")
+    site.python("models.Patient.objects.create(name='Ada')")
+    site.models(MODELS.replace("default=dict", "null=True").replace("max_length=11", "max_length=12"))
+    site.django("makemigrations", "clinic")
+    site.django("migrate", exits=0)
+    (site.place / "clinic" / "migrations" / "0003_fill.py").write_text(
+        textwrap.dedent("""
+        from django.db import migrations
+
+        def fill(apps, schema_editor):
+            from strongroom.django import keystores
+            keystore = keystores["default"]
+            keystore.create("columns", "aes256-gcm")
+            keystore.create("index", "hmac-sha256")
+            Patient = apps.get_model("clinic", "Patient")
+            row = Patient.objects.get()
+            row.ssn = "1-2"
+            row.save()
+            assert Patient.objects.get(ssn="12").ssn == "1-2"
+            Patient.objects.filter(ssn="12").update(ssn="1-3")
+            assert Patient.objects.get(ssn="13").notes is None
+
+        class Migration(migrations.Migration):
+            dependencies = [("clinic", "0002_" + "NAME")]
+            operations = [migrations.RunPython(fill)]
+        """).replace('"0002_" + "NAME"', repr(next((site.place / "clinic/migrations").glob("0002_*")).stem))
+    )
+    site.django("migrate")
+    assert "No changes detected" in site.django("makemigrations", "--check")
+    with sqlite3.connect(site.place / "db.sqlite3") as raw:
+        ((cell, mark),) = raw.execute("SELECT ssn, ssn_index FROM clinic_patient").fetchall()
+    raw.close()
+    assert cell.startswith(b"\x01")
+    assert len(mark) == 32
+    assert site.python("print(models.Patient.objects.get(ssn='13').ssn)").startswith("1-3")
+
+
+@pytest.mark.slow
+def test_two_fields_of_one_id_are_told(site: Site) -> None:
+    site.models(MODELS.replace('keyset="columns", context="ward"', 'keyset="columns", id="clinic.Patient.ssn"'))
+    assert "(strongroom.E023)" in site.django("check", exits=1)
