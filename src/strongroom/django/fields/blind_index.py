@@ -214,7 +214,6 @@ def column_for(index: BlindIndex, field: SealedField, *, unique: bool) -> IndexC
         normalize=index.normalize,
         bits=index.bits,
         using=field.using,
-        verbose_name=f"{field.verbose_name or field.name} (blind index)",
         **options,
     )
 
