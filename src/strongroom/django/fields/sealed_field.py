@@ -109,6 +109,15 @@ class SealedField(_Base):
     def get_internal_type(self) -> str:
         return "BinaryField"
 
+    def db_type(self, connection: Any) -> Any:
+        return _COLUMN.db_type(connection)
+
+    def cast_db_type(self, connection: Any) -> Any:
+        return _COLUMN.cast_db_type(connection)
+
+    def db_parameters(self, connection: Any) -> Any:
+        return _COLUMN.db_parameters(connection)
+
     def db_check(self, connection: Any) -> None:
         return None
 
@@ -267,6 +276,7 @@ class SealedField(_Base):
 
 
 _OURS = ("keyset", "context_names", "using", "given_id", "blind_index", "given_options", "_codec", "_index")
+_COLUMN: AnyField = models.BinaryField()
 _MOVED: dict[str, Any] = {"_unique": False, "db_index": False}
 """Options of the inner field that its index column has, or nobody: a column of cells has no use for them."""
 
