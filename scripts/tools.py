@@ -35,7 +35,7 @@ TOOLS = (
     Tool("setpriv", "util-linux", "a process with no rights"),
     Tool("prlimit", "util-linux", "a process with small limits"),
     Tool("unshare", "util-linux", "mounts that nobody else sees"),
-    Tool("pg_config", "postgresql", "encrypted columns"),
+    Tool("pg_lsclusters", "postgresql", "encrypted columns", ("--help",)),
     Tool("mariadbd", "mariadb-server", "encrypted columns"),
     Tool("mount", "mount", "full and read-only disks"),
 )

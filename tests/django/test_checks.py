@@ -14,6 +14,7 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 
 from strongroom.django import checks
+from strongroom.django.fields import field_checks, model_checks
 
 CORE_REDIS = "django.core.cache.backends.redis.RedisCache"
 DJANGO_REDIS = "django_redis.cache.RedisCache"
@@ -304,8 +305,14 @@ def test_every_id_of_the_code_is_in_the_reference_and_the_other_way_round() -> N
     pattern = re.compile(r"strongroom\.[EWI][0-9]{3}")
     code = Path(checks.__file__).read_text().split('"""', 2)[2]  # without its own list
     used = set(re.findall(r'id="(strongroom\.[EWI][0-9]{3})"', code))
-    assert used == set(pattern.findall(page.read_text()))
     assert used == set(pattern.findall(checks.__doc__ or ""))
+    of_fields: set[str] = set()
+    for module in (field_checks, model_checks):
+        code = Path(module.__file__).read_text().split('"""', 2)[2]
+        fired = {f"strongroom.{each}" for each in re.findall(r'"(?:strongroom\.)?([EW][0-9]{3})"', code)}
+        assert fired == set(pattern.findall(module.__doc__ or ""))
+        of_fields |= fired
+    assert used | of_fields <= set(pattern.findall(page.read_text()))
 
 
 def test_every_setting_of_the_code_is_in_the_reference_and_the_other_way_round() -> None:

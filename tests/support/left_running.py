@@ -17,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-DAEMONS = frozenset({"gpg-agent", "scdaemon", "dirmngr", "keyboxd", "redis-server", "git-daemon", "postgres", "mariadbd"})
+DAEMONS = frozenset(
+    {"gpg-agent", "scdaemon", "dirmngr", "keyboxd", "redis-server", "git-daemon", "postgres", "mariadbd"}
+)
 _LINE = "Max msgqueue size"
 
 
