@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from django.core.exceptions import FieldError
 from django.db import models
@@ -19,30 +19,25 @@ from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init
 
 from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of
-from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, IndexColumn, column_for, follow
+from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, column_for
 from strongroom.django.fields.boxes import Box, box_of
-from strongroom.django.fields.expressions import SealedCol, check_saved
+from strongroom.django.fields.column import SealedColumn
+from strongroom.django.fields.expressions import check_saved
 from strongroom.django.fields.failing import explain
 from strongroom.django.fields.field_checks import check_field
-from strongroom.django.fields.lookups import lookup_of, refuse_lookup
 from strongroom.django.fields.possible import check_possible
-from strongroom.django.fields.reading import SealedAttribute, converter, open_in_row
+from strongroom.django.fields.reading import SealedAttribute, open_in_row
 from strongroom.django.fields.types import AnyField
 from strongroom.django.fields.values import Codec
 from strongroom.errors import StrongroomError
 from strongroom.model.names import KeyId
-
-if TYPE_CHECKING:
-    _Base: TypeAlias = AnyField
-else:
-    _Base = object  # the inner field's class comes behind it
 
 PATH = "strongroom.django.encrypted.encrypted"
 KeysetName = str | Callable[[Context], str]
 _MARKS = frozenset({b"\x01", b"g"})  # Tink's prefix; the first character of every Fernet token, base64 of 80
 
 
-class SealedField(_Base):
+class SealedField(SealedColumn):
     """What `encrypted` adds to the class of a field. `encrypted` itself says what its arguments mean."""
 
     sealed_class: type[AnyField]
@@ -104,67 +99,12 @@ class SealedField(_Base):
         # what Django says of a column is said of the inner field's, which would be another one
         return [*super().check(**kwargs), *check_field(self)]
 
-    # --- the column
-
-    def get_internal_type(self) -> str:
-        return "BinaryField"
-
-    def db_type(self, connection: Any) -> Any:
-        return _COLUMN.db_type(connection)
-
-    def cast_db_type(self, connection: Any) -> Any:
-        return _COLUMN.cast_db_type(connection)
-
-    def db_parameters(self, connection: Any) -> Any:
-        return _COLUMN.db_parameters(connection)
-
-    def db_check(self, connection: Any) -> None:
-        return None
+    # --- validation, as the inner field has it
 
     @property
     def validators(self) -> list[Any]:
         # an integer's bounds hang on its column's type, which is the inner field's for them
         return list(self.plain.validators)
-
-    def get_db_converters(self, connection: Any) -> list[Any]:
-        # of a subquery and the like; a column by itself is a SealedCol, which knows where its value goes
-        return [converter(self, for_model=False)]
-
-    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:  # Django 5.2 and 6.0
-        self._take_along_the_index(compiler)
-        return connection.ops.binary_placeholder_sql(value)
-
-    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:  # from Django 6.1 on
-        self._take_along_the_index(compiler)
-        return connection.ops.binary_placeholder_sql(value, compiler)
-
-    def _take_along_the_index(self, compiler: Any) -> None:
-        if compiler is not None and self.index is not None:
-            follow(compiler.query, self, self.index)
-
-    @property
-    def index(self) -> IndexColumn | None:
-        """The column of this field's blind index; None where it has none."""
-        held = vars(self)
-        if "_index" not in held:
-            # by its name: a migration's field does not say that it has one
-            named = (field for field in self.model._meta.local_fields if field.name == self.name + SUFFIX)
-            held["_index"] = next((field for field in named if isinstance(field, IndexColumn)), None)
-        found: IndexColumn | None = held["_index"]
-        return found
-
-    def get_col(self, alias: str, output_field: Any = None) -> Any:
-        return SealedCol(alias, self, output_field)
-
-    @property
-    def cached_col(self) -> Any:
-        return SealedCol(self.model._meta.db_table, self)
-
-    def get_lookup(self, lookup_name: str) -> Any:
-        return lookup_of(self, lookup_name)
-
-    def get_transform(self, lookup_name: str) -> Any:
-        refuse_lookup(self, lookup_name)
 
     def validate(self, value: Any, model_instance: models.Model | None) -> None:
         super().validate(value, model_instance)
@@ -276,7 +216,6 @@ class SealedField(_Base):
 
 
 _OURS = ("keyset", "context_names", "using", "given_id", "blind_index", "given_options", "_codec", "_index")
-_COLUMN: AnyField = models.BinaryField()
 _MOVED: dict[str, Any] = {"_unique": False, "db_index": False}
 """Options of the inner field that its index column has, or nobody: a column of cells has no use for them."""
 
