@@ -197,7 +197,9 @@ def test_e003_redis_unpickles_unless_it_has_our_serializer(backend: str, option:
     assert ids(**with_cache(backend, {option.swapcase(): OURS})) == {"strongroom.E003"}
     # and saying that pickle is wanted does not make Redis safe, where a serializer would
     assert ids(**with_cache(backend, ALLOW_PICKLE_BACKEND=True)) == {"strongroom.E003"}
-    assert ids(**with_cache(backend, {option: OURS})) == set()
+    assert ids(**with_cache(backend, {option: OURS})) == {"strongroom.W060"}
+    wait = "SOCKET_TIMEOUT" if option.isupper() else "socket_timeout"
+    assert ids(**with_cache(backend, {option: OURS, wait: 0.2})) == set()
 
 
 @pytest.mark.parametrize(
@@ -218,6 +220,16 @@ def test_e003_backends_that_can_only_pickle_must_be_allowed_by_name(backend: str
 
 def test_e003_is_silent_for_a_cache_that_nobody_else_can_write_to() -> None:
     assert ids(**with_cache("django.core.cache.backends.locmem.LocMemCache")) == set()
+
+
+def test_e060_a_cache_that_keeps_nothing() -> None:
+    (message,) = messages(**with_cache("django.core.cache.backends.dummy.DummyCache"))
+    assert message.id == "strongroom.E060"
+
+
+def test_e003_takes_a_backend_that_it_does_not_know_for_one_that_unpickles() -> None:
+    assert ids(**with_cache("some.package.UnknownCache")) == {"strongroom.E003"}
+    assert ids(**with_cache("some.package.UnknownCache", ALLOW_PICKLE_BACKEND=True)) == set()
 
 
 def test_e003_speaks_only_of_the_alias_that_is_named() -> None:

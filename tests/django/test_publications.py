@@ -151,6 +151,35 @@ def test_a_cache_in_the_database_carries_publications(site: Site, tmp_path: Path
     assert ended.stdout.startswith("published web to django-cache:default")
 
 
+WATCHING_SITE = """
+import sys
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="x", USE_TZ=True, INSTALLED_APPS=["strongroom.django"],
+    STRONGROOM={"default": {"STORE": sys.argv[1] + "/.strongroom", "CACHE": "file:" + sys.argv[1] + "/p"}},
+)
+import django
+django.setup()
+from django.core.management import call_command
+call_command("strongroom", "publish", "--watch")
+"""
+
+
+def test_a_watch_by_manage_py_goes_on_until_it_is_terminated(site: Site, tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", WATCHING_SITE, str(tmp_path)],
+        env={**os.environ, "STRONGROOM_DEVELOPMENT": "1", "STRONGROOM_STATE": str(tmp_path / "state")},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as watching:
+        assert watching.stdout is not None
+        assert "published web to file:" in watching.stdout.readline()
+        site.keystore.rotate("box", now=True)
+        assert "published web to file:" in watching.stdout.readline()
+        watching.terminate()
+        assert watching.wait(60) == 0
+
+
 def backend(identity: str = "keys", **options: Any) -> DjangoCacheBackend:
     made = backend_of(f"django-cache:{identity}", store=StoreId(bytes(16)), group="web", **options)
     assert isinstance(made, DjangoCacheBackend)

@@ -4,6 +4,8 @@ strongroom.E001  STRONGROOM is malformed or has an unknown setting
 strongroom.E002  a store, or what opens it, lies where MEDIA_ROOT, STATIC_ROOT or STATICFILES_DIRS is served from
 strongroom.E003  CACHE names an alias that unpickles what it finds
 strongroom.E004  CACHE names an alias that is not in CACHES
+strongroom.E060  CACHE names an alias that keeps nothing
+strongroom.W060  CACHE names a Redis alias that waits for a server that hangs
 strongroom.W001  DEBUG=True in a process that can open the root
 strongroom.E010  (deploy) a development store, whose root is public
 strongroom.E011  (deploy) neither a pin nor a witness tells our store from a foreign one
@@ -19,7 +21,7 @@ from django.conf import settings
 from django.core import checks
 
 from strongroom.django import conf
-from strongroom.django.pickling import unpickles
+from strongroom.django.pickling import keeps_nothing, unpickles, waits_long
 from strongroom.errors import StrongroomError
 from strongroom.keystore.inspecting import is_development_store, store_directory, witness_is_possible
 from strongroom.keystore.settings import StoreSettings, is_build
@@ -71,7 +73,7 @@ def check_places(app_configs: Any, **kwargs: Any) -> list[Message]:
 
 
 def check_caches(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """E003, E004."""
+    """E003, E004, E060, W060."""
     found: list[Message] = []
     for alias, store in _readable():
         for setting, named in conf.cache_aliases(store):
@@ -91,6 +93,23 @@ def check_caches(app_configs: Any, **kwargs: Any) -> list[Message]:
                         " be looked at: whoever can write to it can run code here",
                         hint=hint,
                         id="strongroom.E003",
+                    )
+                )
+            elif keeps_nothing(cache):
+                found.append(
+                    checks.Error(
+                        f"STRONGROOM[{alias!r}]: the cache {named!r} keeps nothing: it is a DummyCache",
+                        hint="name another alias of CACHES, or a URL like redis://127.0.0.1:6379/0",
+                        id="strongroom.E060",
+                    )
+                )
+            elif (option := waits_long(cache)) is not None:
+                found.append(
+                    checks.Warning(
+                        f"STRONGROOM[{alias!r}]: the cache {named!r} has no {option}: while its Redis hangs, a look-up"
+                        " a second or so waits for it, for seconds",
+                        hint=f'set "OPTIONS": {{"{option}": 0.2}} in CACHES, or name the Redis by its URL',
+                        id="strongroom.W060",
                     )
                 )
     return found

@@ -1,4 +1,4 @@
-"""Which of Django's caches unpickle what they find, before we see a byte: whoever can write there runs code here."""
+"""What an alias of CACHES does to a publication: most unpickle it, and so run what another writer put there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _REDIS: Final = {
     "django.core.cache.backends.redis.RedisCache": "serializer",
     "django_redis.cache.RedisCache": "SERIALIZER",
 }
-_OWN: Final = {"django.core.cache.backends.locmem.LocMemCache", "django.core.cache.backends.dummy.DummyCache"}
+_DUMMY: Final = "django.core.cache.backends.dummy.DummyCache"
+_OWN: Final = {"django.core.cache.backends.locmem.LocMemCache", _DUMMY}
 """Nobody outside the process can write to these."""
 
 
@@ -34,6 +35,21 @@ def unpickles(cache: Mapping[str, Any], *, allowed: bool) -> str | None:
     if names & _OWN or allowed:
         return None
     return "use Redis with the BytesSerializer, or set ALLOW_PICKLE_BACKEND where nobody else can write to it"
+
+
+def keeps_nothing(cache: Mapping[str, Any]) -> bool:
+    """Whether it is a DummyCache."""
+    return _DUMMY in lineage(cache)
+
+
+def waits_long(cache: Mapping[str, Any]) -> str | None:
+    """The option that a Redis alias lacks: without it a server that hangs holds each question for seconds."""
+    options = cache.get("OPTIONS") or {}
+    for backend in lineage(cache) & _REDIS.keys():
+        option = "SOCKET_TIMEOUT" if _REDIS[backend].isupper() else "socket_timeout"
+        if not options.get(option) and "socket_timeout=" not in str(cache.get("LOCATION", "")):
+            return option
+    return None
 
 
 def lineage(cache: Mapping[str, Any]) -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import caches
@@ -14,11 +14,9 @@ from django.core.exceptions import ImproperlyConfigured
 from strongroom._encoding import b64encode
 from strongroom.caching.backends import Backend, too_large
 from strongroom.caching.publication import HEAD, MAX_PUBLICATION, serial_in
-from strongroom.django.pickling import lineage, unpickles
+from strongroom.django.pickling import keeps_nothing, unpickles
 from strongroom.errors import FormatError, NotFoundError, SettingsError, StoreError, StrongroomError
 from strongroom.model.names import StoreId
-
-_DUMMY: Final = "django.core.cache.backends.dummy.DummyCache"
 
 
 class DjangoCacheBackend:
@@ -125,7 +123,7 @@ def place(rest: str, *, store: StoreId, group: str, timeout: float, allow_pickle
         ) from None
     if cache is None:
         raise SettingsError(f"CACHES has no alias {rest!r}", hint=f"it has {', '.join(sorted(settings.CACHES))}")
-    if _DUMMY in lineage(cache):
+    if keeps_nothing(cache):
         raise SettingsError(
             f"the cache {rest!r} keeps nothing: it is a DummyCache", hint="name another alias of CACHES"
         )
