@@ -8,8 +8,10 @@ and counts only if it leads to the newest one, which must be ours by pin or witn
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
@@ -169,7 +171,7 @@ class _Search:
 
     def _headers(self) -> Iterator[tuple[bytes, ReadAttachment]]:
         seen: set[bytes] = set()
-        for raw, read in (*self._of_work_tree(), *self._of_commits()):
+        for raw, read in chain(self._of_work_tree(), self._of_commits()):  # git is asked only if it must be
             if raw not in seen:
                 seen.add(raw)
                 yield raw, read
@@ -240,7 +242,7 @@ def _bytes(path: Path) -> bytes:
 
 def _write(path: Path, raw: bytes) -> None:
     """Into git's own temporary file, by a rename: a writer that is killed leaves our side's copy as it was."""
-    beside = path.with_name(f"{path.name}.strongroom")
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
         try:
             descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)

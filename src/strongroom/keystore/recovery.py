@@ -10,7 +10,15 @@ from pathlib import Path
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, b64encode, format_time
 from strongroom.blackbox.discovery import git_top
-from strongroom.errors import ExistsError, NotFoundError, PolicyError, RecipientError, SettingsError, StoreError
+from strongroom.errors import (
+    ExistsError,
+    NotFoundError,
+    PolicyError,
+    RecipientError,
+    SettingsError,
+    StoreError,
+    StrongroomError,
+)
 from strongroom.keystore import acts
 from strongroom.keystore.admins import add_admin
 from strongroom.keystore.credentials import Given
@@ -107,7 +115,7 @@ def create_recovery(
     sheets = [_sheet(share, len(made), store.header.store, now) for share in made]
     sealed = _sealed(sheets, custodians, environ, now)
     written: list[Path] = []
-    with _removed_on_failure(written):
+    with _removed_on_failure(written, keystore, slot):
         if out is not None:
             _make_place(out, keystore.base, plain=len(sealed) < len(sheets))
         for share, sheet in zip(made, sheets, strict=True):
@@ -270,14 +278,26 @@ def _make_place(out: Path, base: Path | None, *, plain: bool) -> None:
 
 
 @contextmanager
-def _removed_on_failure(written: list[Path]) -> Iterator[None]:
+def _removed_on_failure(written: list[Path], keystore: KeyStore, slot: HpkeSlot) -> Iterator[None]:
     """Shares of a slot that never came to be open nothing; whoever found them would think otherwise."""
     try:
         yield
     except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
+        if not _counts(keystore, slot):
+            for path in written:
+                path.unlink(missing_ok=True)
         raise
+
+
+def _counts(keystore: KeyStore, slot: HpkeSlot) -> bool:
+    """Whether the slot is in the header on the disk: a failure after the rename leaves it there. In doubt it is."""
+    if keystore.base is None:
+        return False
+    try:
+        claims = decode_header(DirectoryStore(keystore.base).header()).claims
+    except StrongroomError:
+        return True
+    return slot in claims.slots
 
 
 def _hpke_slots(unverified: UnverifiedHeader) -> list[HpkeSlot]:
