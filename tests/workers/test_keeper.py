@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from strongroom._clock import SYSTEM_CLOCK
+from strongroom.caching.forklock import QuietLock
 from strongroom.caching.keeper import Keeper
 from strongroom.caching.observing import LoggingObserver
 from strongroom.caching.redis_backend import RedisBackend
@@ -201,6 +202,33 @@ def test_a_child_gets_a_keeper_of_its_own(live: Site, worker: KeyStore, redis_se
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     os.close(ready)
     os.close(told)
+
+
+def test_a_fork_waits_for_who_is_asking() -> None:
+    lock = QuietLock()
+    asking, done = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        with lock:
+            asking.set()
+            time.sleep(0.3)
+            done.set()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert asking.wait(10)
+    child = os.fork()
+    if child == 0:
+        with lock:  # and it is free there
+            os._exit(0 if done.is_set() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join(10)
+    with lock:
+        pass
+    other = threading.Thread(target=ask)
+    other.start()  # the parent has let go of it
+    other.join(10)
+    assert not other.is_alive()
 
 
 def test_what_is_forgotten_is_not_held_by_its_keeper() -> None:

@@ -217,6 +217,31 @@ def test_a_worker_bears_a_password_that_changes_under_it(
     recovers(worker, own_redis, site, clock)
 
 
+def test_a_load_of_a_hundred_keysets_is_one_round_trip(
+    own_redis: RedisServer, site: Site, web: WorkerIdentity, clock: HandClock
+) -> None:
+    import redis
+
+    names = [f"keyset-{number}" for number in range(100)]
+    for name in names:
+        site.keystore.create(name, "fernet")
+    workers.grant(site.keystore, "web", names)
+    publishing.publish(site.keystore, to=[own_redis.url])
+    worker = source(web, redis_of(own_redis, web), clock=clock)
+    with redis.Redis.from_url(own_redis.url) as client:
+
+        def asked() -> int:
+            return int(client.info("commandstats").get("cmdstat_getrange", {"calls": 0})["calls"])
+
+        before = asked()
+        assert len(worker.names()) == 101
+        assert asked() == before + 2  # the head, and the whole
+        clock.move(1)
+        worker.load_all()
+        assert asked() == before + 3  # the head alone
+    worker.close()
+
+
 def test_nothing_there_is_not_found(redis_server: RedisServer, web: WorkerIdentity) -> None:
     backend = redis_of(redis_server, web)
     for ask in (backend.head, backend.read):

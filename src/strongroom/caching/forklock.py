@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging  # noqa: F401  its own lock is held around a fork: registered before ours, it is taken after them
 import os
 import threading
 import weakref
@@ -30,12 +31,40 @@ class ForkLock:
         self._lock = threading.RLock()
 
 
+class QuietLock(ForkLock):
+    """A fork waits until no other thread holds it, so that what is done under it is never forked half done.
+
+    A socket in the middle of an answer, or OpenSSL in the middle of a key, would be of no use in the child. Whoever
+    holds it may log, takes no other lock, and waits for nothing without a limit.
+    """
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        _QUIET.add(self)
+
+
 _LIVE: weakref.WeakSet[ForkLock] = weakref.WeakSet()
+_QUIET: weakref.WeakSet[QuietLock] = weakref.WeakSet()
+_held_for_fork: list[QuietLock] = []
+
+
+def _hold_quiet() -> None:
+    for lock in list(_QUIET):
+        lock.__enter__()
+        _held_for_fork.append(lock)
+
+
+def _let_go() -> None:
+    while _held_for_fork:
+        _held_for_fork.pop().__exit__(None, None, None)
 
 
 def _renew_all() -> None:
+    _held_for_fork.clear()
     for lock in list(_LIVE):
         lock.renew()
 
 
-os.register_at_fork(after_in_child=_renew_all)
+os.register_at_fork(before=_hold_quiet, after_in_parent=_let_go, after_in_child=_renew_all)

@@ -13,7 +13,7 @@ from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, format_time
 from strongroom.caching.backends import Announcing, Backend
 from strongroom.caching.breaker import Guarded
-from strongroom.caching.forklock import ForkLock
+from strongroom.caching.forklock import QuietLock
 from strongroom.caching.keeper import Keeper, Kept
 from strongroom.caching.observing import LoggingObserver, Observer, PlaceStanding, Standing
 from strongroom.caching.publication import SKEW, check, key_hash, parse, serial_in
@@ -89,7 +89,7 @@ class WorkerSource:
         self.on_news: Callable[[], None] | None = None
         """Called, in whatever thread it is, after a newer publication was taken. It must not raise."""
         self._keeper: Keeper | None = None
-        self._lock = ForkLock()
+        self._lock = QuietLock()
         self._asking = 0  # the process in which a thread is asking
         self._asked_at = float("-inf")
         self._held: _Held | None = None
