@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core import checks
 
+from strongroom.caching.locating import DJANGO_SCHEME
 from strongroom.django import conf
 from strongroom.django.cache.options import BACKEND, SAFE, Options, unpickling
 from strongroom.django.pickling import lineage, unpickles
@@ -120,7 +121,7 @@ def _publications() -> Iterator[tuple[str, str]]:
 
 def _meets(cache: str, options: Options, places: set[tuple[str, int, str]]) -> bool:
     """Whether publications go where `clear` would find them: the alias itself, or a URL of its database."""
-    return cache == options.cache or ("://" in cache and _place(cache) in places)
+    return cache == f"{DJANGO_SCHEME}:{options.cache}" or ("://" in cache and _place(cache) in places)
 
 
 def _places(entry: Mapping[str, Any]) -> set[tuple[str, int, str]]:

@@ -109,12 +109,10 @@ def _text(options: Mapping[str, Any], name: str, usual: str | None = None) -> st
     value = options.get(name, usual)
     if isinstance(value, str) and value:
         return value
+    hint = 'write "OPTIONS": {"CACHE": ALIAS, "KEYSET": NAME} in CACHES'
     if value is None:
-        raise SettingsError(
-            f"an EncryptedCache needs {name} in its OPTIONS",
-            hint='write "OPTIONS": {"CACHE": ALIAS, "KEYSET": NAME} in CACHES',
-        )
-    raise SettingsError(f"{name} must be text that is not empty, not {type(value).__name__}")
+        raise SettingsError(f"an EncryptedCache needs {name} in its OPTIONS", hint=hint)
+    raise SettingsError(f"{name} must be text that is not empty, not {type(value).__name__}", hint=hint)
 
 
 def _yes(options: Mapping[str, Any], name: str) -> bool:

@@ -102,8 +102,8 @@ def _zone(value: datetime | time) -> float | str | None:
 
 
 def _of_response(value: HttpResponse) -> msgspec.msgpack.Ext:
-    if value.streaming or not getattr(value, "is_rendered", True):
-        raise FormatError("a response is cached once it is rendered, and never while it streams")
+    if not getattr(value, "is_rendered", True):
+        raise FormatError("a response is cached once it is rendered")
     cookies = [morsel.OutputString() for morsel in value.cookies.values()]
     return _ext(
         _RESPONSE,
