@@ -9,6 +9,7 @@ import pytest
 from tests.django.sites import making
 
 SITES = [
+    pytest.param("database-passwords.md", "passwords.py", id="database-passwords"),
     pytest.param("jwks.md", "jwks.py", id="jwks"),
     pytest.param("pyjwt.md", "pyjwt.py", id="pyjwt"),
     pytest.param("simplejwt.md", "simplejwt.py", id="simplejwt"),
