@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple, TypedDict
 
@@ -150,10 +151,10 @@ class JwtKeys(Handle[_JwtKit]):
         no `kid` was made before its key came here: the oldest version is its key. SignatureError where the algorithm is
         not the keyset's, where the kid is not one of its keys that may verify now, and for a `crit` (RFC 7515 4.1.11).
         """
-        header = _header(token)
-        if header is None or header.get("alg") != self.algorithm or "crit" in header:
+        said = _header(token)
+        if said is None or said.algorithm != self.algorithm or said.critical:
             raise SignatureError(_FAILED)
-        return {"key": self.verifying_key(header.get("kid")), "algorithms": [self.algorithm]}
+        return {"key": self.verifying_key(said.kid), "algorithms": [self.algorithm]}
 
     def verifying_key(self, kid: object = None) -> VerifyingKey:
         """The public key with this id; the oldest version's for None. SignatureError, as above."""
@@ -241,17 +242,31 @@ def _stopped(keyset: Keyset, version: Version, now: Timestamp) -> int | None:
     return min(later, default=None)
 
 
-def _header(token: str | bytes) -> dict[str, object] | None:
+class _Header(NamedTuple):
+    algorithm: object
+    kid: object
+    critical: bool
+
+
+def _header(token: str | bytes) -> _Header | None:
     """The header of a compact JWS (RFC 7515 section 3.1), not yet authentic; None where there is none to read."""
     try:
         text = token.decode("ascii") if isinstance(token, bytes) else token
-        first, dot, _ = text.partition(".")
-        if not dot or len(first) > MAX_HEADER:
-            return None
+    except ValueError:
+        return None
+    first, dot, _ = text.partition(".")
+    return _parsed(first) if dot and len(first) <= MAX_HEADER else None
+
+
+@lru_cache(maxsize=64)  # the tokens of one key have one header; what somebody makes up only pushes others out
+def _parsed(first: str) -> _Header | None:
+    try:
         header = json.loads(b64decode(first), object_pairs_hook=_once)
     except (ValueError, RecursionError, FormatError):
         return None
-    return header if isinstance(header, dict) else None
+    if not isinstance(header, dict):
+        return None
+    return _Header(header.get("alg"), header.get("kid"), "crit" in header)
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
