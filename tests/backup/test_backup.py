@@ -21,6 +21,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.keystore.backup import create_backup, restore_backup, verify_backup
+from strongroom.keystore.checkpoints import verify_checkpoint
 from strongroom.keystore.opening import open_store
 from strongroom.stores.archive import Archive, write_archive
 from tests.merging.scenes import Clone, new_clone
@@ -288,3 +289,19 @@ def test_the_command_line(here: Clone, tmp_path: Path) -> None:
     restored = here.run("--pin", made.json["pin"], "backup", "restore", path, again)
     assert f"its pin is {made.json['pin']}" in restored.stderr
     assert here.run("--store", again, "list").text.count("\n") == 2
+
+
+def test_the_frozen_backup_is_the_store_that_it_was_made_of(tmp_path: Path) -> None:
+    vectors = Path(__file__).parents[1] / "vectors"
+    identity = tmp_path / "hpke.json"
+    identity.write_bytes((vectors / "format-1" / "identities" / "hpke.json").read_bytes())
+    identity.chmod(0o600)
+    environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "STRONGROOM_IDENTITY_FILE": str(identity)}
+    restore_backup(vectors / "backup-1" / "store.backup", tmp_path / "store", environ=environ)
+    restored = {name: raw for name, raw in files(tmp_path / "store").items() if not name.startswith(".git")}
+    assert restored == {
+        name: raw for name, raw in files(vectors / "format-1" / "store").items() if not name.startswith(".git")
+    }
+    with open_store(tmp_path / "store", environ=environ) as keystore:
+        report = verify_checkpoint(keystore, vectors / "backup-1" / "store.checkpoint")
+    assert (report.keysets, report.newer, report.new, report.differences) == (len(restored) - 1, 0, 0, ())

@@ -15,6 +15,7 @@ from tests.support.gpg import GpgHomes
 from strongroom.keystore.credentials import Given
 from strongroom.keystore.doctor import Examination, Finding, examine
 from strongroom.keystore.examining_history import search_history
+from strongroom.keystore.recovery import create_recovery
 
 
 def look(store: Scene, **options: object) -> Examination:
@@ -90,6 +91,12 @@ class TestKeysBesideData:
 
 
 class TestKeysThemselves:
+    def test_a_store_with_one_way_in(self, store: Scene) -> None:
+        assert "strongroom recovery create" in found(look(store), "slots", "only one key").hint
+        with store.open() as keystore:
+            create_recovery(keystore, threshold=2, shares=2, show=lambda _: None)
+        assert levels(look(store), "slots") == []
+
     def test_an_admin_s_key_that_ends_soon(self, scene: Scene, gpg_homes: GpgHomes) -> None:
         scene.user = gpg_homes("Dora <dora@example.org>", expires="20d")
         scene.found()

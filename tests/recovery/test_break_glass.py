@@ -70,7 +70,6 @@ def test_it_has_at_most_fifty_lines_and_the_page_counts_them() -> None:
     assert f"{len(lines)} lines" in PAGE.read_text()
 
 
-@pytest.mark.slow
 def test_every_version_of_every_type_comes_out_as_strongroom_has_it(store: Path, alice: GpgHome) -> None:
     with open_store(store / ".strongroom", environ=environ_of(store, alice)) as keystore:
         for name in keystore.names():

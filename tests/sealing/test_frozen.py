@@ -8,6 +8,8 @@ from pathlib import Path
 VECTORS = Path(__file__).parents[1] / "vectors"
 
 FROZEN = """
+ca2da0fb09e7d964349c2d99f5cff3df2bc50729bf2b8aa7d1ffdd53ddf0e0ff  backup-1/store.backup
+71f0ce6e6e4fbffbf6a73f99516c371f17347213d8cb0d002516dabfc64e5046  backup-1/store.checkpoint
 137ccfd54b0a64d927a1b335b9cc527f94ab8e1a2825a68f05865c73777e066b  format-1/identities/hpke-protected.json
 665d2efd756cf06d70b1933daeedb261bdecf78b260557c64a350fda553fee1d  format-1/identities/hpke.json
 f8a8a900f749798f235d51ce4161cb2a87a6a4bb576ad08d5f79bcc4fd4e7a77  format-1/identities/openpgp.json

@@ -29,6 +29,7 @@ def look_at_keys(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Fin
     """Of a sealed store in a directory; other sources have nothing to say here."""
     if not isinstance(keystore.source, SealedStore):
         return
+    yield from _ways_in(keystore)
     yield from _recipients(keystore, environ)
     keysets = []
     for name in keystore.names():
@@ -46,6 +47,17 @@ def look_at_keys(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Fin
                 fact="comes from a branch from before a rotation of the root, and does not count",
                 hint=f"strongroom adopt {name}, if you know who made it",
             )
+
+
+def _ways_in(keystore: KeyStore) -> Iterator[Finding]:
+    header = keystore.sealed.header
+    if not header.development and len(header.recipients) + sum(bool(slot.label) for slot in header.slots) == 1:
+        yield Finding(
+            level="note",
+            about="slots",
+            fact="only one key or passphrase opens the store: with it every key here would be lost",
+            hint="strongroom recovery create --threshold 2 --shares 3, or strongroom admin add FPR",
+        )
 
 
 def _recipients(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -64,11 +64,11 @@ def recovery_create(
     printed: list[str] = []
 
     def show(sheet: SecretBytes) -> None:
-        text = sheet.reveal().decode()
-        printed.append(text)
-        if not session.as_json:
-            output.write_text(text + "\n")
-            output.flush()  # on paper, or wherever it goes, before the slot counts
+        if session.as_json:
+            printed.append(sheet.reveal().decode())
+            return
+        output.write_text(sheet.reveal().decode() + "\n")
+        output.flush()  # on paper, or wherever it goes, before the slot counts
 
     keystore = session.open()
     made = create_recovery(
