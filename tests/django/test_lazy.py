@@ -18,7 +18,7 @@ from jwcrypto import jwk
 
 import strongroom
 from strongroom.django import keystores
-from strongroom.errors import InvalidNameError, NotFoundError, PurposeError, SettingsError, StateError
+from strongroom.errors import CannotOpenError, InvalidNameError, NotFoundError, PurposeError, SettingsError, StateError
 from strongroom.formats.jwk import public_jwk, thumbprint
 from strongroom.keystore.opening import open_store
 from tests.django.conftest import ROOT, python
@@ -107,6 +107,19 @@ def test_a_name_that_is_none_is_told_at_once_and_a_missing_keyset_at_its_use(sit
         str(strongroom.lazy_secret("smtp-password", keystore="other"))
     with pytest.raises(PurposeError):
         str(strongroom.lazy_secret("student-records"))
+
+
+def test_a_store_that_does_not_open_gives_an_error_at_the_use_and_never_the_placeholder() -> None:
+    sealed = ROOT / "tests" / "vectors" / "format-1" / "store"
+    assert (sealed / "store.json").exists()
+    with override_settings(STRONGROOM={"default": {"STORE": sealed}}):
+        for value in (strongroom.lazy_secret("smtp-password"), strongroom.lazy_pem("oidc")):
+            for use in (str, "{}".format, lambda text: text.encode(), lambda text: text == "x", lambda text: "" + text):
+                with pytest.raises(CannotOpenError):
+                    use(value)
+        for values in (strongroom.oauth2_provider("oidc")["OIDC_RSA_PRIVATE_KEYS_INACTIVE"],):
+            with pytest.raises(CannotOpenError):
+                list(values)
 
 
 def test_neither_settings_nor_frames_on_the_debug_page_show_it(site: Any) -> None:

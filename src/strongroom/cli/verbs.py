@@ -40,6 +40,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("encrypt", "Encrypt standard input.", "use", "encrypt"),
         Verb("decrypt", "Decrypt standard input.", "use", "decrypt"),
         Verb("reveal", "Print a secret.", "use", "reveal"),
+        Verb("jwks", "Print the public keys that verify a keyset's tokens.", "jwks", "jwks"),
         Verb("run", "Start a program with secrets in its environment.", "run", "run"),
     ),
     "People and machines": (
