@@ -13,6 +13,7 @@ from typing import Any
 from django.db import OperationalError, connections, transaction
 
 from strongroom.django.columns import Column
+from strongroom.django.fields.plaintext import as_cell
 
 Key = tuple[Any, ...]
 """The primary key of a row, as the database has it: one value, or several of a composite key."""
@@ -52,6 +53,11 @@ class Cells:
         self._context: list[Any] = [meta.get_field(name) for name in self._names or ()]
         index = column.field.index
         self._index = None if index is None else quote(index.column)
+        beside = column.field.plain_column
+        self.plaintext: str | None = None
+        """SQL for the plaintext as the bytes of a cell, where EncryptColumn is under way."""
+        if beside is not None:
+            self.plaintext = as_cell(beside, quote(beside.column), self._connection)
 
     # --- reading
 
@@ -71,8 +77,22 @@ class Cells:
                 return
             after = rows[-1].key
 
-    def _window(self, size: int, *, after: Key | None, upto: Key | None, without: bytes | None) -> list[Row]:
-        where = [f"{self._cell} IS NOT NULL"]
+    def clear_windows(self, size: int) -> Iterator[list[Row]]:
+        """Rows with plaintext and no cell, while EncryptColumn is under way; their `cell` is START and the text."""
+        after: Key | None = None
+        while self.plaintext is not None:
+            rows = self._window(size, after=after, upto=None, without=None, clear=True)
+            if rows:
+                yield rows
+            if len(rows) < size:
+                return
+            after = rows[-1].key
+
+    def _window(
+        self, size: int, *, after: Key | None, upto: Key | None, without: bytes | None, clear: bool = False
+    ) -> list[Row]:
+        cell = self._cell if not clear else self.plaintext
+        where = [f"{self._cell} IS NOT NULL" if not clear else f"{self._cell} IS NULL AND {cell} IS NOT NULL"]
         parameters: list[Any] = []
         for sign, bound in ((">", after), ("<=", upto)):
             if bound is not None:
@@ -84,7 +104,7 @@ class Cells:
             parameters.append(without)
         quote = self._connection.ops.quote_name
         context = [quote(field.column) for field in self._context]
-        wanted = ", ".join([*self._keys, self._cell, *context, *([self._index] if self._index else [])])
+        wanted = ", ".join([*self._keys, str(cell), *context, *([self._index] if self._index else [])])
         order = ", ".join(self._keys)
         sql = (
             f"SELECT {wanted} FROM {self._table} WHERE {' AND '.join(where)}"  # noqa: S608  names of the model, quoted
@@ -155,6 +175,17 @@ class Cells:
             )
             return int(cursor.fetchone()[0])
 
+    def clear(self) -> int:
+        """How many rows have plaintext and no cell, while EncryptColumn is under way."""
+        if self.plaintext is None:
+            return 0
+        with self._connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT COUNT(*) FROM {self._table}"  # noqa: S608  as above
+                f" WHERE {self._cell} IS NULL AND {self.plaintext} IS NOT NULL"
+            )
+            return int(cursor.fetchone()[0])
+
     # --- writing
 
     def swap(self, changes: Iterable[tuple[Row, bytes, bytes | None]]) -> int:
@@ -175,6 +206,34 @@ class Cells:
             )
             for row, new, value in changes
         ]
+        return self._written(sql, parameters)
+
+    def fill(self, changes: Iterable[tuple[Row, Any]]) -> int:
+        """Put cells beside plaintext that is still what was read of it, and has none; how many were put."""
+        keys = " AND ".join(f"{key} = %s" for key in self._keys)
+        sql = (
+            f"UPDATE {self._table} SET {self._cell} = %s WHERE {keys}"  # noqa: S608  as above
+            f" AND {self._cell} IS NULL AND {self.plaintext} = %s"
+        )
+        binary = self._connection.Database.Binary
+        return self._written(sql, [(cell, *row.key, binary(row.cell)) for row, cell in changes])
+
+    def plaintext_of(self, key: Key) -> bytes | None:
+        """START and the plaintext of a row, None where it has none."""
+        keys = " AND ".join(f"{each} = %s" for each in self._keys)
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT {self.plaintext} FROM {self._table} WHERE {keys}", key)  # noqa: S608  as above
+            row = cursor.fetchone()
+        return None if row is None or row[0] is None else bytes(row[0])
+
+    def reveal(self, row: Row, value: Any, *, column: str) -> int:
+        """Put plaintext beside a cell that is still this one; how many were put. A trigger takes the cell away."""
+        keys = " AND ".join(f"{key} = %s" for key in self._keys)
+        plain = self._connection.ops.quote_name(column)
+        sql = f"UPDATE {self._table} SET {plain} = %s WHERE {keys} AND {self._cell} = %s"  # noqa: S608  as above
+        return self._written(sql, [(value, *row.key, self._connection.Database.Binary(row.cell))])
+
+    def _written(self, sql: str, parameters: list[tuple[Any, ...]]) -> int:
         if not parameters:
             return 0
         for attempt in range(_RETRIES):

@@ -9,10 +9,11 @@ from django.db import models
 
 from strongroom.django.fields import raw_saves  # noqa: F401  it listens for fixtures
 from strongroom.django.fields.blind_index import BlindIndex, IndexColumn
+from strongroom.django.fields.plaintext import plaintext_column
 from strongroom.django.fields.reading import Cell
 from strongroom.django.fields.sealed_field import SealedField, seal
 
-__all__ = ["BlindIndex", "Cell", "IndexColumn", "encrypted", "encrypted_fields", "is_encrypted"]
+__all__ = ["BlindIndex", "Cell", "IndexColumn", "encrypted", "encrypted_fields", "is_encrypted", "plaintext_column"]
 
 F = TypeVar("F", bound="models.Field[Any, Any]")
 
@@ -23,6 +24,7 @@ def encrypted(
     keyset: str | Callable[[Mapping[str, Any]], str],
     context: str | Sequence[str] | None = None,
     index: BlindIndex | None = None,
+    plaintext: str | None = None,
     using: str = "default",
     id: str | None = None,  # noqa: A002  what it is called where it is written down, and what people say
 ) -> F:
@@ -33,10 +35,12 @@ def encrypted(
     context: the attribute, or attributes, of the row that each cell is bound to: moved to a row that differs there, it
         does not open. A primary key will do where the client makes it (a UUID).
     index: a BlindIndex makes the field searchable: exact, in, and unique=True on the inner field.
+    plaintext: the column of plaintext that this field takes the place of, while the migration's EncryptColumn is under
+        way. The cells stand in a column of their own, the inner field's db_column.
     using: the alias of STRONGROOM.
     id: what all cells of the field are bound to. By default app.Model.field as it was when its migration was written.
     """
-    made: F = seal(field, keyset=keyset, context=context, using=using, id=id, index=index)
+    made: F = seal(field, keyset=keyset, context=context, using=using, id=id, index=index, plaintext=plaintext)
     return made
 
 

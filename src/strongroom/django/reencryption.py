@@ -12,10 +12,12 @@ from itertools import groupby
 from typing import Any
 
 from django.core.exceptions import FieldError
+from django.db import connections
 
 from strongroom.django.cells import Cells, Key, Row
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
+from strongroom.django.fields.plaintext import START
 from strongroom.django.marks import marking
 from strongroom.django.tally import Tally, Versions, tally
 from strongroom.errors import DecryptionError, FormatError, NotFoundError
@@ -64,6 +66,27 @@ def move(
         changes, broken = _changes(cells, rows, compromised_too=compromised_too)
         moved = cells.swap(changes)
         done.add(Moved(len(rows), moved, len(changes) - moved, len(broken), [row.key for row in broken[:SHOWN]]))
+        progress(len(rows))
+    return done
+
+
+def seal(cells: Cells, *, size: int, progress: Callable[[int], None] = lambda count: None) -> Moved:
+    """Give a cell to every row that is still in the clear, while EncryptColumn is under way."""
+    field, connection = cells.column.field, connections[cells.using]
+    done = Moved()
+    for rows in cells.clear_windows(size):
+        changes: list[tuple[Row, Any]] = []
+        broken: list[Row] = []
+        for row in rows:
+            try:
+                context = None if row.context is None else field.context_of(row.context)
+                value = field.codec.decode(row.cell[len(START) :], connection)
+            except (FieldError, FormatError):
+                broken.append(row)  # its row does not say what it is to be bound to, or it is no value of the field
+            else:
+                changes.append((row, field.seal_value(value, connection=connection, context=context)))
+        put = cells.fill(changes)
+        done.add(Moved(len(rows), put, len(changes) - put, len(broken), [row.key for row in broken[:SHOWN]]))
         progress(len(rows))
     return done
 

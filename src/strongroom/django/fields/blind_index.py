@@ -218,8 +218,8 @@ def column_for(index: BlindIndex, field: SealedField, *, unique: bool) -> IndexC
     )
 
 
-def follow(query: Any, field: SealedField, column: IndexColumn) -> None:
-    """Bring the index column into a statement that writes the encrypted one and does not name it.
+def follow(query: Any, field: SealedField, column: Any) -> None:
+    """Bring the index column, or one of plaintext, into a statement that writes the encrypted one and does not name it.
 
     A compiler asks a field for its placeholder while it goes through the values that it writes; what is added then to
     their end is met in its turn. That is where update(), bulk_update(), save(update_fields=…) and upserts can be seen.
@@ -233,11 +233,11 @@ def follow(query: Any, field: SealedField, column: IndexColumn) -> None:
         update, unique = vars(query)["update_fields"], vars(query)["unique_fields"]
         if field in update and column not in update:
             update.append(column)
-        if field in unique:
+        if field in unique and isinstance(column, IndexColumn):
             unique[unique.index(field)] = column
 
 
-def _marked(expression: Any, column: IndexColumn) -> Any:
+def _marked(expression: Any, column: Any) -> Any:
     """The same expression, with marks in place of values. What is not of this shape was refused before."""
     if isinstance(expression, Case):
         made = expression.copy()
@@ -252,7 +252,7 @@ def _marked(expression: Any, column: IndexColumn) -> Any:
     return ToMark(getattr(expression, "value", expression) if isinstance(expression, Value) else expression)
 
 
-def _marked_value(expression: Any, column: IndexColumn) -> Any:
+def _marked_value(expression: Any, column: Any) -> Any:
     if not isinstance(expression, Value):
         return _marked(expression, column)
     if expression.value is None:

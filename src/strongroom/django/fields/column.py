@@ -9,6 +9,8 @@ from django.db import models
 from strongroom.django.fields.blind_index import SUFFIX, IndexColumn, follow
 from strongroom.django.fields.expressions import SealedCol
 from strongroom.django.fields.lookups import lookup_of, refuse_lookup
+from strongroom.django.fields.plaintext import SUFFIX as PLAINTEXT
+from strongroom.django.fields.plaintext import PlainColumn
 from strongroom.django.fields.reading import converter
 from strongroom.django.fields.types import AnyField
 
@@ -45,28 +47,39 @@ class SealedColumn(_Base):
         return [converter(me, for_model=False)]
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:  # Django 5.2 and 6.0
-        self._take_along_the_index(compiler)
+        self._take_along(compiler)
         return connection.ops.binary_placeholder_sql(value)
 
     def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:  # from Django 6.1 on
-        self._take_along_the_index(compiler)
+        self._take_along(compiler)
         return connection.ops.binary_placeholder_sql(value, compiler)
 
-    def _take_along_the_index(self, compiler: Any) -> None:
-        if compiler is not None and self.index is not None:
+    def _take_along(self, compiler: Any) -> None:
+        if compiler is not None:
             me: Any = self
-            follow(compiler.query, me, self.index)
+            for column in (self.index, self.plain_column):
+                if column is not None:
+                    follow(compiler.query, me, column)
 
     @property
     def index(self) -> IndexColumn | None:
         """The column of this field's blind index; None where it has none."""
-        held = vars(self)
-        if "_index" not in held:
-            # by its name: a migration's field does not say that it has one
-            named = (field for field in self.model._meta.local_fields if field.name == self.name + SUFFIX)
-            held["_index"] = next((field for field in named if isinstance(field, IndexColumn)), None)
-        found: IndexColumn | None = held["_index"]
+        found: IndexColumn | None = self._beside("_index", SUFFIX, IndexColumn)
         return found
+
+    @property
+    def plain_column(self) -> PlainColumn | None:
+        """The column of plaintext that this field takes the place of; None where EncryptColumn is not under way."""
+        found: PlainColumn | None = self._beside("_plain_column", PLAINTEXT, PlainColumn)
+        return found
+
+    def _beside(self, kept: str, suffix: str, kind: type[Any]) -> Any:
+        held = vars(self)
+        if kept not in held:
+            # by its name: a migration's field does not say that it has one
+            named = (field for field in self.model._meta.local_fields if field.name == self.name + suffix)
+            held[kept] = next((field for field in named if isinstance(field, kind)), None)
+        return held[kept]
 
     def get_col(self, alias: str, output_field: Any = None) -> Any:
         return SealedCol(alias, self, output_field)

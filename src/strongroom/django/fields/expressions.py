@@ -12,6 +12,7 @@ from django.core.exceptions import FieldError
 from django.db.models.expressions import Case, Col, Value
 from django.db.models.functions import Cast
 
+from strongroom.django.fields.plaintext import as_cell
 from strongroom.django.fields.reading import converter
 from strongroom.django.fields.types import AnyField
 
@@ -44,7 +45,16 @@ class SealedCol(Col):
                 _refuse(field, "no two cells are equal, so they cannot be told apart or grouped by")
             if field.context_names is not None:
                 _refuse(field, f"its cells open only with their row's {', '.join(field.context_names)}; read instances")
-        return sql, ()
+        return self.or_plaintext(sql, compiler.connection), ()
+
+    def or_plaintext(self, sql: str, connection: Any) -> str:
+        """The cell or, where there is none and EncryptColumn is under way, what the column before it holds."""
+        beside = self.target.plain_column
+        if beside is None:
+            return sql
+        column = connection.ops.quote_name(beside.column)
+        table = sql.removesuffix(connection.ops.quote_name(self.target.column))
+        return f"COALESCE({sql}, {as_cell(beside, table + column, connection)})"
 
     def get_db_converters(self, connection: Any) -> list[Any]:
         return [converter(self.target, for_model=self.for_model)]

@@ -21,7 +21,7 @@ class SealedIsNull(IsNull):
     def process_lhs(self, compiler: Any, connection: Any, lhs: Any = None) -> tuple[str, Any]:
         column: Any = self.lhs if lhs is None else lhs
         sql, _ = Col.as_sql(Col(column.alias, column.target), compiler, connection)
-        return sql, ()
+        return column.or_plaintext(sql, connection), ()
 
 
 class _ByMark(AnyLookup):
@@ -112,6 +112,8 @@ def lookup_of(field: AnyField, name: str) -> type[AnyLookup]:
 def refuse_lookup(field: Any, name: str) -> NoReturn:
     """Say that there is no such look-up, and why."""
     able = "isnull, exact and in work" if field.index else "isnull works; exact and in want index=BlindIndex(…)"
+    if field.plain_column is not None:
+        able = f"while EncryptColumn is under way, ask {field.plain_column.name}"
     raise FieldError(
         f"{field} is encrypted and has no look-up {name!r}: no two cells are equal, and they keep no order; {able}"
     )

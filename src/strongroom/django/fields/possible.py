@@ -25,5 +25,19 @@ def check_possible(field: AnyField) -> None:
         )
 
 
+def check_replacing(field: AnyField, plaintext: str, *, indexed: bool) -> None:
+    """FieldError where a field cannot take the place of a column of plaintext."""
+    if field.db_column in {None, plaintext}:
+        raise FieldError(
+            f"the cells want a column of their own beside the plaintext in {plaintext!r}:"
+            f" write db_column={plaintext + '_sealed'!r} in the inner field"
+        )
+    if indexed:
+        raise FieldError(
+            "a blind index would not find rows that are in the clear: add index= when plaintext= has gone, and then run"
+            " manage.py strongroom reencrypt"
+        )
+
+
 def _has_column(field: AnyField) -> bool:
     return not isinstance(field, getattr(models, "CompositePrimaryKey", ()))

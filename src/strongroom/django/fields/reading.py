@@ -16,6 +16,7 @@ from django.db.models.expressions import Col
 from django.db.models.query_utils import DeferredAttribute
 
 from strongroom.django.fields.binding import associated_data
+from strongroom.django.fields.plaintext import START
 from strongroom.errors import StrongroomError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 def converter(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
     """What Django calls for each cell of a query's result."""
+    if field.plain_column is not None:
+        return _plain_too(field, for_model=for_model)
     if field.context_names is not None:
         return _for_row if for_model else _no_row(field)
     decode = field.codec.decode
@@ -46,6 +49,27 @@ def converter(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any
             if for_model:
                 return DEFERRED
             return field.open_cell(cell, context=None, connection=connection)  # raises, and says of which field
+
+    return opened
+
+
+def _plain_too(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
+    """While EncryptColumn is under way: what has no cell comes as START and the plaintext (`as_cell`)."""
+
+    def opened(cell: Any, expression: Any, connection: Any) -> Any:
+        if cell is None:
+            return None
+        try:
+            raw = bytes(cell)
+            if raw.startswith(START):
+                return field.codec.decode(raw[len(START) :], connection)
+            if field.context_names is not None:
+                return UnopenedCell(raw)  # a query that wants no model has refused it
+            return field.open_cell(raw, context=None, connection=connection)
+        except StrongroomError:
+            if for_model:
+                return DEFERRED
+            raise
 
     return opened
 
@@ -136,7 +160,9 @@ class SealedAttribute(DeferredAttribute):
         alias = instances[0]._state.db or "default"
         missing = {each.pk: each for each in instances if field.attname not in vars(each)}
         rows = field.model._base_manager.using(alias).filter(pk__in=missing)
+        beside = field.plain_column
         cells = dict(rows.values_list("pk", Cell(field.name)))
+        plain = {} if beside is None else dict(rows.values_list("pk", beside.name))
         for pk, instance in missing.items():
             if pk not in cells:
                 if skip:
@@ -145,7 +171,9 @@ class SealedAttribute(DeferredAttribute):
             cell = cells[pk]
             try:
                 context = field.context_of(instance)
-                value = None if cell is None else field.open_cell(cell, context=context, connection=connections[alias])
+                value = plain.get(pk)
+                if cell is not None:
+                    value = field.open_cell(cell, context=context, connection=connections[alias])
             except (StrongroomError, FieldError):
                 if not skip:
                     raise

@@ -21,11 +21,14 @@ from django.db.models.signals import post_init
 from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of
 from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, column_for
 from strongroom.django.fields.boxes import Box, box_of
+from strongroom.django.fields.classes import class_of, empty
 from strongroom.django.fields.column import SealedColumn
 from strongroom.django.fields.expressions import check_saved
 from strongroom.django.fields.failing import explain
 from strongroom.django.fields.field_checks import check_field
-from strongroom.django.fields.possible import check_possible
+from strongroom.django.fields.plaintext import SUFFIX as PLAINTEXT
+from strongroom.django.fields.plaintext import plaintext_column
+from strongroom.django.fields.possible import check_possible, check_replacing
 from strongroom.django.fields.reading import SealedAttribute, open_in_row
 from strongroom.django.fields.types import AnyField
 from strongroom.django.fields.values import Codec
@@ -46,6 +49,7 @@ class SealedField(SealedColumn):
     using: str
     given_id: str | None
     blind_index: BlindIndex | None
+    plaintext: str | None
     given_options: dict[str, Any]
 
     # --- what the migrations write down, and what is made of it again
@@ -84,6 +88,7 @@ class SealedField(SealedColumn):
         if self.given_id is None and not cls._meta.abstract:
             self.given_id = DefaultId(f"{cls._meta.label}.{name}")
         vars(self).pop("_index", None)
+        vars(self).pop("_plain_column", None)
         super().contribute_to_class(cls, name, *args, **kwargs)  # a FileField's takes no third
         if cls._meta.abstract:
             return
@@ -94,6 +99,10 @@ class SealedField(SealedColumn):
             if any(field.name == name + SUFFIX for field in cls._meta.local_fields):
                 raise FieldError(f"{self}: its blind index wants the name {name + SUFFIX!r}, which another field has")
             cls.add_to_class(name + SUFFIX, column)
+        if self.plaintext is not None:
+            beside = plaintext_column(self.plain.clone())
+            beside.db_column = self.plaintext
+            cls.add_to_class(name + PLAINTEXT, beside)
 
     def check(self, **kwargs: Any) -> list[Any]:
         # what Django says of a column is said of the inner field's, which would be another one
@@ -215,7 +224,10 @@ class SealedField(SealedColumn):
         return held
 
 
-_OURS = ("keyset", "context_names", "using", "given_id", "blind_index", "given_options", "_codec", "_index")
+_OURS = (
+    *("keyset", "context_names", "using", "given_id", "blind_index", "plaintext", "given_options"),
+    *("_codec", "_index", "_plain_column"),
+)
 _MOVED: dict[str, Any] = {"_unique": False, "db_index": False}
 """Options of the inner field that its index column has, or nobody: a column of cells has no use for them."""
 
@@ -228,9 +240,12 @@ def seal(
     using: str = "default",
     id: str | None = None,  # noqa: A002  the word of the migrations
     index: BlindIndex | None = None,
+    plaintext: str | None = None,
 ) -> Any:
     """The field, encrypted; see strongroom.django.encrypted."""
     check_possible(field)
+    if plaintext is not None:
+        check_replacing(field, plaintext, indexed=index is not None)
     made: Any = copy.copy(field)
     made.__class__ = _class_of(type(field))
     names = (context,) if isinstance(context, str) else context
@@ -240,6 +255,7 @@ def seal(
         using=using,
         given_id=id,
         blind_index=index,
+        plaintext=plaintext,
         given_options={name: vars(field)[name] for name in _MOVED},
         **_MOVED,
     )
@@ -247,14 +263,8 @@ def seal(
     return made
 
 
-_classes: dict[type[AnyField], type[Any]] = {}
-
-
 def _class_of(kind: type[AnyField]) -> type[Any]:
-    made = _classes.get(kind)
-    if made is None:
-        made = _classes.setdefault(kind, _subclass(kind))  # of two threads one's is kept by both
-    return made
+    return class_of(SealedField, kind, _subclass)
 
 
 def _subclass(kind: type[AnyField]) -> type[Any]:
@@ -268,7 +278,4 @@ def _subclass(kind: type[AnyField]) -> type[Any]:
 
 
 def _empty(kind: type[AnyField]) -> Any:
-    made: Any = copy.copy(models.Field())
-    made.__class__ = _class_of(kind)
-    vars(made).clear()
-    return made
+    return empty(_class_of(kind))

@@ -15,7 +15,7 @@ from django.db import connections
 from strongroom.django.cells import Cells
 from strongroom.django.columns import Column, columns
 from strongroom.django.marks import outdated_marks
-from strongroom.django.reencryption import Moved, counted, remaining
+from strongroom.django.reencryption import Moved, counted, remaining, seal
 from strongroom.django.tally import Tally, answering
 from strongroom.django.verbs.base import Verb
 from strongroom.django.workforce import move_all
@@ -67,9 +67,9 @@ class _Reencrypt:
             if not options["report"] and not options["dry_run"]:
                 done = _moved(command, column, using, options)
             found = counted(cells)
-            marks = outdated_marks(cells)
+            marks, clear = outdated_marks(cells), cells.clear()
         if not options["json"]:
-            for sentence in _sentences(column, using, found, marks, done, options):
+            for sentence in _sentences(column, using, found, (marks, clear), done, options):
                 command.stdout.write(sentence)
         return {
             "column": column.label,
@@ -77,8 +77,9 @@ class _Reencrypt:
             "moved": done.moved,
             "broken": done.broken,
             "examples": [[str(part) for part in key] for key in done.examples],
-            "remaining": remaining(found) + marks,
+            "remaining": remaining(found) + marks + clear,
             "marks": marks,
+            "clear": clear,
             "versions": [
                 {"keyset": each.keyset, "version": each.version, "primary": each.primary, "count": each.count}
                 for each in found
@@ -100,7 +101,9 @@ def _places(targets: list[str], *, keystore: str, database: str | None) -> list[
 
 
 def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, Any]) -> Moved:
+    sealed = seal(Cells(column, using), size=options["batch_size"])
     done = Moved()
+    done.add(sealed)
     for _ in range(PASSES):
         with _progress(command, column, Cells(column, using).count()) as progress:
             passed = move_all(
@@ -112,7 +115,8 @@ def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, 
                 progress=progress,
             )
         done.add(passed)
-        done.broken, done.examples = passed.broken, passed.examples
+        done.broken = sealed.broken + passed.broken
+        done.examples = [*sealed.examples, *passed.examples]
         # a process that has not seen the rotation may have written behind us
         if not passed.missed and remaining(counted(Cells(column, using))) <= passed.broken:
             break
@@ -120,10 +124,13 @@ def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, 
 
 
 def _sentences(
-    column: Column, using: str, found: list[Tally], marks: int, done: Moved, options: dict[str, Any]
+    column: Column, using: str, found: list[Tally], others: tuple[int, int], done: Moved, options: dict[str, Any]
 ) -> Iterator[str]:
     place = column.label if using == "default" else f"{column.label} in {using!r}"
     left = remaining(found)
+    marks, clear = others
+    if clear:
+        yield f"{place}: {clear} rows are in the clear, for EncryptColumn is under way"
     if marks:
         yield f"{place}: {marks} marks of its blind index are not under the primary of {column.field.index.keyset}"
     if options["report"]:
