@@ -17,7 +17,7 @@ import pytest
 from django.apps import apps
 from django.core.exceptions import FieldError
 from django.core.management import call_command
-from django.db import DatabaseError, connection, connections, models, transaction
+from django.db import DatabaseError, connection, connections, migrations, models, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
 from django.test.utils import isolate_apps
@@ -26,6 +26,7 @@ from strongroom.django.cells import Cells
 from strongroom.django.columns import Column
 from strongroom.django.encrypted import BlindIndex, encrypted
 from strongroom.django.operations import DropPlaintext, EncryptColumn, _begin
+from strongroom.django.plaintext_guard import refuse_losing
 from strongroom.django.reencryption import seal
 from strongroom.django.testing import override_keystore
 from strongroom.errors import SettingsError, StateError
@@ -278,8 +279,8 @@ def test_what_is_written_wrongly_is_refused_where_it_is_written(releases: Releas
     pupils(releases, 1)
     with (
         pytest.raises(SettingsError) as caught,
-        transaction.atomic(),  # as Django runs an operation of a migration that says nothing
-        connection.schema_editor(atomic=False) as editor,
+        connection.schema_editor(atomic=True) as editor,  # as Django runs a migration that says nothing
+        transaction.atomic(),
     ):
         ENCRYPT.database_forwards(APP, editor, releases.states[0], releases.states[1])
     assert "atomic = False" in caught.value.hint
@@ -308,6 +309,22 @@ def test_makemigrations_has_nothing_to_add_to_either_operation(releases: Release
         changes = MigrationAutodetector(releases.states[number], wanted)._detect_changes()
         found = [each for migration in changes.get(APP, []) for each in migration.operations]
         assert [each for each in found if each.name != "id"] == []
+
+
+def test_migrate_refuses_to_drop_plaintext_without_looking(releases: Releases) -> None:
+    class Proposed(migrations.Migration):
+        operations = [migrations.RemoveField("pupil", "ssn_plaintext")]  # noqa: RUF012  as migrations are written
+
+    plan = [(Proposed("0003_proposed", APP), False)]
+    with pytest.raises(StateError) as caught:
+        refuse_losing(app_config=apps.get_app_config(APP), plan=plan, apps=releases.states[1].apps)
+    assert "DropPlaintext('pupil', 'ssn')" in caught.value.hint
+    refuse_losing(app_config=apps.get_app_config(APP), plan=plan, apps=releases.states[0].apps)
+
+
+def test_a_check_says_that_it_is_under_way(releases: Releases) -> None:
+    assert [each.id for each in releases.beside._meta.get_field("ssn").check()] == ["strongroom.W023"]
+    assert releases.new._meta.get_field("ssn").check() == []
 
 
 VALUES: dict[str, list[Any]] = {

@@ -15,7 +15,7 @@ class StrongroomConfig(AppConfig):
 
     def ready(self) -> None:
         # these import Django parts that want the apps loaded
-        from strongroom.django import auditing, checks, connections, tally, token_backend, token_checks
+        from strongroom.django import auditing, checks, connections, plaintext_guard, tally, token_backend, token_checks
         from strongroom.django.cache import checks as cache_checks
         from strongroom.django.fields import model_checks
 
@@ -27,3 +27,4 @@ class StrongroomConfig(AppConfig):
         token_backend.install_if_named()
         connections.keystores.report_uses(tally.InColumns)
         auditing.follow()
+        plaintext_guard.follow()

@@ -1,4 +1,4 @@
-"""The tests of this directory, once more on PostgreSQL and on MariaDB."""
+"""The tests of this directory, of re-encryption and of EncryptColumn, once more on PostgreSQL and on MariaDB."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def test_encrypted_columns_are_the_same_on_every_database(name: str) -> None:
             [
                 *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"),
                 *("-m", "not slow and not machine", str(HERE)),
+                *(str(HERE.parent / name) for name in ("test_reencrypt.py", "test_encrypt_column.py")),
             ],
             cwd=ROOT,
             env={**os.environ, "STRONGROOM_TEST_DATABASE": json.dumps(server.settings)},

@@ -8,6 +8,7 @@ strongroom.E028  a context under a fernet keyset, which binds nothing
 strongroom.E029  a keyset of a type that cannot do what it is named for
 strongroom.W021  a fernet keyset: its tokens open in whatever field and row they are moved to
 strongroom.W022  a blind index over few values, which shows all of them
+strongroom.W023  a column of plaintext is being encrypted, and is still read
 """
 
 from __future__ import annotations
@@ -68,6 +69,14 @@ def _names(field: SealedField) -> Iterator[Message]:
 
 
 def _uniqueness(field: SealedField) -> Iterator[Message]:
+    if field.plain_column is not None:
+        yield checks.Warning(
+            f"plaintext={field.plain_column.column!r} is read where there is no cell, for EncryptColumn is under way",
+            hint="when no process of the former release is left: manage.py strongroom reencrypt; then DropPlaintext",
+            obj=field,
+            id="strongroom.W023",
+        )
+        return  # unique and db_index hold for the plaintext meanwhile
     if field.given_options["db_index"] and not isinstance(field, models.SlugField):  # which sets it unasked
         hint = "take db_index away; index=BlindIndex(…) makes the field searchable"
         yield _error(field, "db_index on cells finds nothing: no two are equal", hint, "E021")
