@@ -19,6 +19,7 @@ from tests.cli.tree import commands, verbs
 
 VERBS = [
     "init", "create", "ensure", "import", "list", "show", "rotate", "add", "promote", "suspend", "resume", "compromise",
+    "deactivate", "policy",
     "pin", "encrypt", "decrypt", "reveal", "jwks", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
     "git-setup", "git-merge", "adopt",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from strongroom.errors import DecryptionError, FormatError, PolicyError
 from strongroom.primitives.aead import MAX_MESSAGES, AesGcmKey, XAesGcmKey
+from strongroom.primitives.allowance import Allowance
 from strongroom.primitives.secret import SecretBytes
 
 KEY = SecretBytes(bytes(range(32)))
@@ -118,7 +119,7 @@ class TestAesGcm:
         assert AESGCM(KEY.reveal()).decrypt(ciphertext[5:17], ciphertext[17:], associated) == data
 
     def test_messages_are_counted_and_the_last_one_is_the_last(self) -> None:
-        aead = AesGcmKey(KEY, PREFIX, max_messages=3)
+        aead = AesGcmKey(KEY, PREFIX, allowance=Allowance(3))
         last = [aead.encrypt(b"data", b"") for _ in range(3)][-1]
         for _ in range(2):
             with pytest.raises(PolicyError) as caught:

@@ -34,7 +34,9 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("promote", "Make a version primary now.", "lifecycle", "promote"),
         Verb("suspend", "Stop a version for a while.", "lifecycle", "suspend"),
         Verb("resume", "Take a suspended version back into use.", "lifecycle", "resume"),
+        Verb("deactivate", "Let a version read, and protect no more.", "lifecycle", "deactivate"),
         Verb("compromise", "Mark a version compromised, and replace it.", "lifecycle", "compromise"),
+        Verb("policy", "Show or change what a keyset's policy says.", "policy", "policy"),
     ),
     "Use": (
         Verb("encrypt", "Encrypt standard input.", "use", "encrypt"),

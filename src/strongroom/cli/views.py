@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from strongroom._encoding import Timestamp, b64encode, format_duration, format_time
 from strongroom.cli import output
 from strongroom.model.names import format_key_id
-from strongroom.model.states import KeyState
+from strongroom.model.periods import usual
+from strongroom.model.states import KeyState, Operation
 
 if TYPE_CHECKING:
     from strongroom.cli.context import Session
     from strongroom.keystore.facade import KeyStore
     from strongroom.model.keyset import Keyset
+    from strongroom.model.policy import Policy
     from strongroom.model.version import Version
 
 When = Callable[[Timestamp], str]
@@ -27,7 +29,6 @@ def keyset_json(keyset: Keyset, now: Timestamp) -> dict[str, object]:
     """A keyset for machines; states are those in force now."""
     primary = keyset.primary_at(now)
     following = keyset.next_change(now)
-    policy = keyset.policy
     return {
         "name": keyset.name,
         "type": keyset.type.value,
@@ -35,10 +36,7 @@ def keyset_json(keyset: Keyset, now: Timestamp) -> dict[str, object]:
         "revision": keyset.revision,
         "primary": None if primary is None else primary.number,
         "next_change": None if following is None else format_time(following),
-        "policy": {
-            "rotate_every": None if policy.rotate_every is None else format_duration(policy.rotate_every),
-            "propagation": None if policy.propagation is None else format_duration(policy.propagation),
-        },
+        "policy": policy_words(keyset.policy),
         "labels": dict(keyset.labels),
         "versions": [version_json(version, now) for version in keyset.versions],
     }
@@ -53,10 +51,51 @@ def version_json(version: Version, now: Timestamp) -> dict[str, object]:
         "created": format_time(version.created),
         "primary_from": None if version.promote_at is None else format_time(version.promote_at),
         "changed": format_time(version.changed),
+        "destroy_at": None if version.destroy_at is None else format_time(version.destroy_at),
         "reason": version.reason,
         "prefix": version.prefix.value,
         "public": None if version.public is None else b64encode(version.public),
     }
+
+
+def policy_words(policy: Policy) -> dict[str, object]:
+    """What a policy says, in the words by which it is set."""
+    return {
+        "rotate_every": _period(policy.rotate_every),
+        "propagation": _period(policy.propagation),
+        "originator": _period(policy.originator),
+        "grace": _period(policy.grace or None),
+        "recipient": _period(policy.recipient),
+        "allow": ",".join(each.value for each in Operation if each in policy.allow),
+        "max_messages": policy.max_messages,
+        "worker_messages": policy.worker_messages,
+        "exportable": policy.exportable,
+    }
+
+
+def policy_json(keyset: Keyset) -> dict[str, object]:
+    """A policy for machines, with what is usual where it says nothing."""
+    return {
+        "name": keyset.name,
+        "policy": policy_words(keyset.policy),
+        "usual": {"originator": _period(usual(keyset).originator), "recipient": _period(usual(keyset).recipient)},
+        "labels": dict(keyset.labels),
+    }
+
+
+def policy_facts(keyset: Keyset) -> dict[str, object]:
+    """What `policy` says: every word, and where it is not stated what is usual."""
+    periods = usual(keyset)
+    told = policy_words(keyset.policy)
+    for word, seconds in (("originator", periods.originator), ("recipient", periods.recipient)):
+        if told[word] is None and seconds is not None:
+            told[word] = f"usually {_period(seconds)}: warned about, not kept to"
+    facts = {word.replace("_", " "): "none" if value is None else value for word, value in told.items()}
+    return {"name": keyset.name, **facts, **{f"label {key}": text for key, text in keyset.labels.items()}}
+
+
+def _period(seconds: int | None) -> str | None:
+    return None if seconds is None else format_duration(seconds)
 
 
 KEYSET_COLUMNS = ("NAME", "TYPE", "PRIMARY", "STATE", "SINCE", "NEXT")
@@ -89,20 +128,23 @@ def version_row(keyset: Keyset, version: Version, now: Timestamp, when: When) ->
         version.state_at(now).value,
         when(version.created),
         "-" if version.promote_at is None else when(version.promote_at),
-        version.reason,
+        version.reason
+        if version.destroy_at is None
+        else f"to be destroyed {when(version.destroy_at)}: {version.reason}",
     )
 
 
 def keyset_facts(keyset: Keyset) -> dict[str, object]:
     """What `show` says above the versions."""
-    policy = keyset.policy
+    told = {word: value for word, value in policy_words(keyset.policy).items() if value}
+    if keyset.policy.allow == frozenset(Operation):
+        del told["allow"]
     return {
         "name": keyset.name,
         "type": keyset.type.value,
         "purpose": keyset.purpose.value,
         "revision": keyset.revision,
-        "rotate every": None if policy.rotate_every is None else format_duration(policy.rotate_every),
-        "propagation": None if policy.propagation is None else format_duration(policy.propagation),
+        **{word.replace("_", " "): value for word, value in told.items()},
         **{f"label {key}": text for key, text in keyset.labels.items()},
     }
 

@@ -8,10 +8,10 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from strongroom._encoding import parse_duration
 from strongroom.errors import FormatError, NotFoundError, PolicyError, SettingsError
-from strongroom.keystore.words import parse_purpose, parse_type
+from strongroom.keystore.words import COUNTS, PERIODS, PolicyWords, parse_policy, parse_purpose, parse_type
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeysetName, parse_name
 from strongroom.model.policy import Policy, check_labels
@@ -20,7 +20,8 @@ from strongroom.model.types import KeyType, Purpose, resolve_purpose
 FILE_NAME = "strongroom.toml"
 MAX_FILE = 1 << 20
 
-_FIELDS = ("type", "purpose", "rotate_every", "propagation", "labels")
+_WORDS = (*PERIODS, "allow", *COUNTS, "exportable")
+_FIELDS = ("type", "purpose", *_WORDS, "labels")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,7 @@ class Declared:
     name: KeysetName
     kind: KeyType
     purpose: Purpose
-    rotate_every: str | None
-    propagation: str | None
+    words: PolicyWords
     labels: Mapping[str, str]
 
 
@@ -85,26 +85,27 @@ def _declared(name: str, table: object) -> Declared:
         raise FormatError(f"{where} has unknown fields {unknown}; the fields are {', '.join(_FIELDS)}")
     if not isinstance(table.get("type"), str):
         raise FormatError(f"{where} names no type", hint='add a line like type = "fernet"')
-    for field in ("purpose", "rotate_every", "propagation"):
+    for field in ("purpose", *PERIODS, "allow"):
         if not isinstance(table.get(field), (str, type(None))):
             raise FormatError(f"{where} {field} must be text")
+    for field in COUNTS:
+        if isinstance(table.get(field), bool) or not isinstance(table.get(field), (int, type(None))):
+            raise FormatError(f"{where} {field} must be a number")
+    if not isinstance(table.get("exportable"), (bool, type(None))):
+        raise FormatError(f"{where} exportable must be true or false")
     labels = table.get("labels", {})
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
         raise FormatError(f"{where} labels must be a table of texts")
-    periods = {
-        field: None if table.get(field) is None else parse_duration(table[field])
-        for field in ("rotate_every", "propagation")
-    }
+    words = cast("PolicyWords", {field: table[field] for field in _WORDS if field in table})
     # whatever creating would refuse is refused here, before the first one is created
-    Policy(rotate_every=periods["rotate_every"], propagation=periods["propagation"])
+    parse_policy(words, Policy())
     check_labels(labels)
     kind = parse_type(table["type"])
     return Declared(
         name=parse_name(name),
         kind=kind,
         purpose=resolve_purpose(kind, parse_purpose(table.get("purpose"))),
-        rotate_every=table.get("rotate_every"),
-        propagation=table.get("propagation"),
+        words=words,
         labels=labels,
     )
 

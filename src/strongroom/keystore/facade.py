@@ -16,6 +16,7 @@ from strongroom.errors import PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.awaiting import Awaiting
 from strongroom.keystore.choosing import Choosing
+from strongroom.keystore.counting import Counting
 from strongroom.keystore.handles.aead import Aead
 from strongroom.keystore.handles.blind_index import BlindIndex
 from strongroom.keystore.handles.fernet import Fernet
@@ -36,6 +37,7 @@ from strongroom.model.types import TRAITS, KeyType, Purpose
 from strongroom.stores.acceptance import Witnessed
 from strongroom.stores.base import Source
 from strongroom.stores.sealed import SealedStore
+from strongroom.stores.usage import UsageFile
 
 
 class KeyStore(Awaiting, Choosing, Moves):
@@ -69,6 +71,9 @@ class KeyStore(Awaiting, Choosing, Moves):
         self._throw_away = throw_away
         self._maker: Maker = RandomMaker() if maker is None else maker
         self._gate = Gate()
+        sealed = source if isinstance(source, SealedStore) else None
+        usage = None if sealed is None else UsageFile.beside(sealed.witness.location)
+        self._counting = Counting(usage, is_worker=sealed is None)
         self._confirmed: set[bytes] = set()
         entries = limits.entries
         self._live: LocalCache[LiveKeyset] = LocalCache(self._follow, entries=entries)
@@ -240,6 +245,7 @@ class KeyStore(Awaiting, Choosing, Moves):
         self.look_again()
         for cache in self._caches:
             cache.close()
+        self._counting.close()
         self.source.close()
 
     @property
@@ -262,7 +268,9 @@ class KeyStore(Awaiting, Choosing, Moves):
         raise TypeError("a keystore is not pickled or copied; open it where it is needed")
 
     def _follow(self, name: str) -> LiveKeyset:
-        live = LiveKeyset(self.source, name, clock=self.clock, limits=self.limits, gate=self._gate)
+        live = LiveKeyset(
+            self.source, name, clock=self.clock, limits=self.limits, gate=self._gate, counting=self._counting
+        )
         live.snapshot()  # a missing keyset is told now, and nothing is kept of it
         return live
 

@@ -9,6 +9,7 @@ from strongroom._encoding import Timestamp
 from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.making import Maker
+from strongroom.model import dooming
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeysetName, Revision, format_key_id, parse_name
 from strongroom.model.policy import Policy
@@ -103,6 +104,60 @@ class Lifecycle:
         return self._change(
             name, "deactivated", lambda old, now: old.deactivate(number, now=now, reason=reason), version=number
         )
+
+    def set_policy(self, name: str, change: Callable[[Policy], Policy]) -> Keyset:
+        """Write another policy; what is the same already is not written again."""
+        old = self._store.load(name).keyset
+        if change(old.policy) == old.policy:
+            return old
+        return self._change(name, "policy-changed", lambda held, now: held.with_policy(change(held.policy)))
+
+    def set_labels(self, name: str, labels: Mapping[str, str | None]) -> Keyset:
+        """Change these labels; None takes one away."""
+
+        def changed(old: Mapping[str, str]) -> dict[str, str]:
+            return {key: text for key, text in {**old, **labels}.items() if text is not None}
+
+        old = self._store.load(name).keyset
+        if changed(old.labels) == dict(old.labels):
+            return old
+        return self._change(name, "labels-changed", lambda held, now: held.with_labels(changed(held.labels)))
+
+    def doom(self, name: str, number: int | None, *, wait_s: int, reason: str) -> Keyset:
+        """Schedule the destruction of a version; None: of every version, which stops the keyset at once."""
+
+        def move(old: Keyset, now: Timestamp) -> Keyset:
+            if number is None:
+                return dooming.doomed_whole(old, now=now, wait_s=wait_s, reason=reason)
+            return dooming.doomed(old, number, now=now, wait_s=wait_s, reason=reason)
+
+        return self._change(name, "destruction-scheduled", move, version=number or "all", wait_s=wait_s)
+
+    def spare(self, name: str, number: int, *, reason: str | None = None) -> Keyset:
+        """Cancel a scheduled destruction."""
+        return self._change(
+            name,
+            "destruction-cancelled",
+            lambda old, now: dooming.spared(old, number, now=now, reason=reason),
+            version=number,
+        )
+
+    def destroy(self, name: str, numbers: Collection[int]) -> Keyset:
+        """Destroy versions whose time has come, in one write. PolicyError for any other."""
+
+        def move(old: Keyset, now: Timestamp) -> Keyset:
+            early = sorted(set(numbers) - set(dooming.expired(old, now)))
+            if early:
+                raise PolicyError(
+                    f"version {early[0]} of {name!r} is not to be destroyed now",
+                    hint=f"strongroom destroy {name} {early[0]} --reason TEXT schedules it",
+                )
+            # the primary, where the whole keyset goes, comes last: it may go only when no other is to stay
+            for number in sorted(numbers, key=lambda each: old.version(each) is old.primary_at(now)):
+                old = old.destroy(number, now=now)
+            return old
+
+        return self._change(name, "destroyed", move, versions=",".join(map(str, sorted(numbers))))
 
     def compromise(
         self, name: str, number: int, *, reason: str, given: SecretBytes | None = None, generate: bool = False

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from strongroom._clock import Clock
 from strongroom._encoding import Timestamp
 from strongroom.caching.forklock import ForkLock
 from strongroom.caching.limits import Limits
 from strongroom.errors import ClosedError, NotFoundError, StrongroomError
+from strongroom.keystore.counting import Counting, Tally
+from strongroom.keystore.reminding import Reminder
 from strongroom.model.keyset import Keyset
+from strongroom.model.periods import Rights, next_end, rights_at
 from strongroom.model.version import Version
 from strongroom.stores.base import Opened, Source
 
@@ -19,18 +23,32 @@ log = logging.getLogger("strongroom")
 class Snapshot:
     """A verified keyset and what is in force of it until `until` (monotonic seconds). Not changed once made."""
 
-    __slots__ = ("keyset", "now", "opened", "primary", "until")
+    __slots__ = ("_remind", "keyset", "now", "opened", "primary", "rights", "tally", "until")
 
-    def __init__(self, opened: Opened, now: Timestamp, until: float) -> None:
+    def __init__(
+        self, opened: Opened, now: Timestamp, until: float, *, counting: Counting, remind: Callable[..., None]
+    ) -> None:
         self.opened = opened
         self.keyset: Keyset = opened.keyset
         self.now = now
         self.until = until
         self.primary: Version | None = self.keyset.primary_at(now)
+        self.rights: Rights = rights_at(self.keyset, now)
+        self.tally: Tally | None = counting.tally(self.keyset, self.primary)
+        self._remind = remind
+
+    def notice(self, event: str, **facts: object) -> None:
+        """Say in the log, once an hour, that something was done which should not be needed any more."""
+        self._remind(self.keyset, event, **facts)
 
     def same_force(self, other: Snapshot) -> bool:
-        """Whether both read the same record, and no promotion lies between them."""
-        return self.opened is other.opened and self.primary is other.primary
+        """Whether both read the same record, and neither a promotion nor the end of a period lies between them."""
+        return (
+            self.opened is other.opened
+            and self.primary is other.primary
+            and self.rights == other.rights
+            and self.tally is other.tally
+        )
 
 
 class Gate:
@@ -55,11 +73,13 @@ class LiveKeyset:
     """
 
     __slots__ = (
+        "_counting",
         "_failing_since",
         "_gate",
         "_limits",
         "_loaded_at",
         "_lock",
+        "_reminder",
         "_snapshot",
         "_source",
         "_stamp",
@@ -67,8 +87,12 @@ class LiveKeyset:
         "name",
     )
 
-    def __init__(self, source: Source, name: str, *, clock: Clock, limits: Limits, gate: Gate) -> None:
+    def __init__(
+        self, source: Source, name: str, *, clock: Clock, limits: Limits, gate: Gate, counting: Counting
+    ) -> None:
         self.name = name
+        self._counting = counting
+        self._reminder = Reminder()
         self._gate = gate
         self.clock = clock
         self._source = source
@@ -109,11 +133,15 @@ class LiveKeyset:
             else:
                 self._failing_since = None
             until = monotonic + self._limits.recheck
-            change = opened.keyset.next_change(now)
-            if change is not None:
-                until = min(until, monotonic + (change - now) / 1000)
-            self._snapshot = Snapshot(opened, now, until)
-            return self._snapshot
+            for change in (opened.keyset.next_change(now), next_end(opened.keyset, now)):
+                if change is not None:
+                    until = min(until, monotonic + (change - now) / 1000)
+            made = Snapshot(opened, now, until, counting=self._counting, remind=self._remind)
+            if made.tally is not None:
+                made.tally.report(self._counting.usage, monotonic)
+            self._reminder.look(made.keyset, made.primary, made.tally, now=now, monotonic=monotonic)
+            self._snapshot = made
+            return made
 
     def expire(self) -> None:
         """Ask the source at the next use: this process has just changed it."""
@@ -121,6 +149,9 @@ class LiveKeyset:
             if self._snapshot is not None:
                 self._snapshot.until = 0.0
                 self._stamp = None
+
+    def _remind(self, keyset: Keyset, event: str, **facts: object) -> None:
+        self._reminder.notice(keyset, event, monotonic=self.clock.monotonic(), **facts)
 
     def _ask(self, held: Snapshot | None, monotonic: float) -> Opened:
         # the stamp is taken before the record is read: a change in between is seen at the next question

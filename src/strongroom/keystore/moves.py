@@ -5,12 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import overload
+from typing import Unpack, overload
 
-from strongroom._encoding import parse_duration
 from strongroom.keystore import declared, importing
 from strongroom.keystore.lifecycle import Lifecycle
-from strongroom.keystore.words import parse_purpose, parse_type
+from strongroom.keystore.words import PolicyWords, parse_policy, parse_purpose, parse_type
 from strongroom.model.keyset import Keyset
 from strongroom.model.policy import Policy
 from strongroom.model.types import KeyType, Prefix, Purpose
@@ -50,20 +49,20 @@ class Moves(ABC):
         kind: str | KeyType,
         *,
         purpose: str | Purpose | None = None,
-        rotate_every: str | None = None,
-        propagation: str | None = None,
         labels: Mapping[str, str] | None = None,
+        **policy: Unpack[PolicyWords],
     ) -> Keyset:
         """A new keyset with one version, primary at once.
 
         kind: fernet, aes256-gcm, hmac-sha256, ed25519, rsa-3072, secret, …; purpose: sign or encrypt, for RSA only;
-        rotate_every, propagation: durations like 90d. Raises ExistsError, InvalidNameError, PurposeError.
+        policy: rotate_every="90d" and the other words of PolicyWords. Raises ExistsError, InvalidNameError,
+        PurposeError, SettingsError.
         """
         keyset = self._life.create(
             name,
             parse_type(kind),
             purpose=parse_purpose(purpose),
-            policy=_policy(rotate_every, propagation),
+            policy=parse_policy(policy, Policy()),
             labels=labels or {},
         )
         return self._moved(keyset)
@@ -75,12 +74,11 @@ class Moves(ABC):
         kind: str | KeyType | None = None,
         *,
         purpose: str | Purpose | None = None,
-        rotate_every: str | None = None,
-        propagation: str | None = None,
         labels: Mapping[str, str] | None = None,
         passphrase: SecretBytes | None = None,
         prefix: str | Prefix | None = None,
         add: bool = False,
+        **policy: Unpack[PolicyWords],
     ) -> Keyset:
         """A new keyset from material that exists already, or, with `add`, a new version of one that is there.
 
@@ -99,7 +97,7 @@ class Moves(ABC):
             name,
             checked.kind,
             purpose=parse_purpose(purpose),
-            policy=_policy(rotate_every, propagation),
+            policy=parse_policy(policy, Policy()),
             labels=labels or {},
             given=checked.material,
             prefix=marked,
@@ -121,13 +119,24 @@ class Moves(ABC):
                 keyset.name,
                 keyset.kind,
                 purpose=keyset.purpose,
-                rotate_every=keyset.rotate_every,
-                propagation=keyset.propagation,
                 labels=keyset.labels,
+                **keyset.words,
             )
             for keyset in wanted
             if keyset.name not in present
         )
+
+    def set_policy(self, name: str, **words: Unpack[PolicyWords]) -> Keyset:
+        """Change what a keyset's policy says: originator="730d", max_messages=1_000_000, allow="process", …
+
+        What is not named stays; "none" takes it back. Handles follow within the recheck time, workers once it is
+        published. Raises SettingsError, and PolicyError for `exportable` that was not.
+        """
+        return self._moved(self._life.set_policy(name, lambda old: parse_policy(words, old)))
+
+    def set_labels(self, name: str, labels: Mapping[str, str | None]) -> Keyset:
+        """Change these labels and leave the others; None takes one away. `owner` is the one that `due` shows."""
+        return self._moved(self._life.set_labels(name, labels))
 
     def rotate(
         self, name: str, *, now: bool = False, value: bytes | SecretBytes | None = None, generate: bool = False
@@ -190,10 +199,3 @@ def _held(value: bytes | SecretBytes | None) -> SecretBytes | None: ...
 def _held(value: bytes | SecretBytes | None) -> SecretBytes | None:
     """Whatever is given becomes a secret first: the frames of a call that fails show their locals."""
     return value if value is None or isinstance(value, SecretBytes) else SecretBytes(value)
-
-
-def _policy(rotate_every: str | None, propagation: str | None) -> Policy:
-    return Policy(
-        rotate_every=None if rotate_every is None else parse_duration(rotate_every),
-        propagation=None if propagation is None else parse_duration(propagation),
-    )

@@ -93,7 +93,7 @@ def rights_at(keyset: Keyset, now: Timestamp) -> Rights:
     barred = ""
     primary = keyset.primary_at(now)
     if not policy.permits(Operation.PROTECT):
-        barred = "its policy allows to process only"
+        barred = "the policy does not allow to protect"
     elif primary is not None and policy.originator is not None and _protects_until(keyset, primary) <= now:
         barred = f"the originator-usage period of version {primary.number} is over"
     lapsed = frozenset(

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from strongroom.errors import DecryptionError, FormatError, PolicyError
+from strongroom.primitives.allowance import Allowance
 from strongroom.primitives.opaque import Opaque
 from strongroom.primitives.secret import SecretBytes
 
@@ -21,8 +22,8 @@ GCM_IV_LENGTH: Final = 12
 XGCM_NONCE_LENGTH: Final = 24
 
 MAX_MESSAGES: Final = 1 << 31
-"""SP 800-38D section 8.3 allows 2^32 messages under one key with random IVs. Each object counts its own and stops at
-half of that; processes and restarts count anew, so the count is a net, not the rotation that it replaces."""
+"""SP 800-38D section 8.3 allows 2^32 messages under one key with random IVs. A process stops at half of that; what
+processes made together is told long before, where somebody adds it up."""
 
 _FAILED: Final = "the ciphertext does not open with this associated data"
 _TOO_LONG: Final = "one message, or its associated data, has 2^31 bytes or more"
@@ -32,25 +33,23 @@ _UNSAID: Final = "associated data is said, never None: b'' says that there is no
 class AesGcmKey(Opaque):
     """AES-256-GCM (SP 800-38D): prefix ‖ IV (12 random bytes) ‖ ciphertext ‖ tag (16 bytes), as Tink writes it."""
 
-    __slots__ = ("_cipher", "_left", "_prefix", "_start")
+    __slots__ = ("_allowance", "_cipher", "_prefix", "_start")
 
-    def __init__(self, key: SecretBytes, prefix: bytes, *, max_messages: int = MAX_MESSAGES) -> None:
+    def __init__(self, key: SecretBytes, prefix: bytes, *, allowance: Allowance | None = None) -> None:
         _check_key(key)
         self._cipher = AESGCM(key.reveal())
         self._prefix = prefix
         self._start = len(prefix) + GCM_IV_LENGTH
-        self._left = max_messages
+        self._allowance = Allowance(MAX_MESSAGES) if allowance is None else allowance
 
     def encrypt(self, plaintext: bytes, associated_data: bytes) -> bytes:
-        """A new ciphertext. PolicyError for 2^31 bytes, and when this object has encrypted its share of messages."""
+        """A new ciphertext. PolicyError for 2^31 bytes, and where its allowance of messages is used up."""
         if associated_data is None:  # `cryptography` takes it for b"", and a binding would be lost in silence
             raise TypeError(_UNSAID)
-        self._left -= 1  # not atomic: threads may lose a count, and the bound is half of what is allowed
-        if self._left < 0:
-            raise PolicyError(
-                "this key has encrypted as many messages in this process as random IVs allow",
-                hint="strongroom rotate NAME",
-            )
+        allowance = self._allowance
+        allowance.left -= 1
+        if allowance.left < 0:
+            allowance.refuse()
         iv = os.urandom(GCM_IV_LENGTH)
         try:
             return self._prefix + iv + self._cipher.encrypt(iv, plaintext, associated_data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,8 @@ from strongroom.cli import output
 from strongroom.cli.completing import existing_name, key_types
 from strongroom.cli.context import Session, ask_passphrase, examples, verb
 from strongroom.cli.groups import VerbCommand
+from strongroom.cli.policy_words import labels as label_option
+from strongroom.cli.policy_words import split_labels, words
 from strongroom.cli.progress import busy
 from strongroom.model.types import KeyType
 
@@ -21,24 +24,10 @@ TYPE_HELP = f"One of {_TYPES}"
 
 
 def policy_options(function: Callable[..., None]) -> Callable[..., None]:
-    """--rotate-every, --propagation, --label, --purpose: what create and import share."""
-    for option in (
-        click.option("--label", "labels", multiple=True, metavar="KEY=TEXT", help="Free text for people."),
-        click.option("--propagation", metavar="TIME", help="How long a new version travels before it protects."),
-        click.option("--rotate-every", metavar="TIME", help="How often it should be rotated, like 90d."),
-        click.option("--purpose", type=click.Choice(["sign", "encrypt"]), help="What an RSA key is for."),
-    ):
-        function = option(function)
-    return function
-
-
-def split_labels(labels: tuple[str, ...]) -> dict[str, str]:
-    """KEY=TEXT pairs as a mapping."""
-    pairs = [label.partition("=") for label in labels]
-    for key, equals, _ in pairs:
-        if not equals or not key:
-            raise click.UsageError(f"{key!r} is not a label; write it like owner=registrar")
-    return {key: text for key, _, text in pairs}
+    """--purpose, --exportable, the words of a policy and labels: what create and import share."""
+    purpose = click.option("--purpose", type=click.Choice(["sign", "encrypt"]), help="What an RSA key is for.")
+    exportable = click.option("--exportable", is_flag=True, help="Its material may leave as a file, until forbidden.")
+    return purpose(words(exportable(label_option(function))))
 
 
 @click.command(
@@ -54,7 +43,7 @@ def split_labels(labels: tuple[str, ...]) -> dict[str, str]:
 @click.option("--type", "kind", required=True, metavar="TYPE", shell_complete=key_types, help=f"{TYPE_HELP}.")
 @policy_options
 @verb
-def create(session: Session, name: str, kind: str, labels: tuple[str, ...], **policy: str | None) -> None:
+def create(session: Session, name: str, kind: str, labels: tuple[str, ...], **policy: Any) -> None:
     """Make a keyset NAME with one version, in force at once. A `secret` gets 64 random characters."""
     from strongroom.cli import views
 
@@ -112,7 +101,7 @@ def import_(
     no_prefix: bool,
     key_passphrase: bool,
     labels: tuple[str, ...],
-    **policy: str | None,
+    **policy: Any,
 ) -> None:
     """Take in a key or secret from FILE or standard input: PEM, PKCS#8, raw or base64 keys, or any secret."""
     from strongroom.cli import views

@@ -1,4 +1,4 @@
-"""rotate, add, promote, suspend, resume, compromise: the words for a key's life."""
+"""rotate, add, promote, suspend, resume, deactivate, compromise: the words for a key's life."""
 
 from __future__ import annotations
 
@@ -118,6 +118,20 @@ def resume(session: Session, name: str, version: int) -> None:
 
     keystore = session.open()
     views.moved(session, keystore, keystore.resume(name, version), f"resumed version {version} of")
+
+
+@click.command(cls=VerbCommand, epilog=examples("strongroom deactivate student-records 1 --reason 're-encrypted'"))
+@existing_name
+@click.argument("version", type=int)
+@REASON
+@verb
+def deactivate(session: Session, name: str, version: int, reason: str) -> None:
+    """Let VERSION of NAME, a former primary, read and verify only. There is no way back to protecting."""
+    from strongroom.cli import views
+
+    keystore = session.open()
+    keyset = keystore.deactivate(name, version, reason=reason)
+    views.moved(session, keystore, keyset, f"deactivated version {version} of")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom compromise student-records 1 --reason 'laptop stolen'"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from strongroom.errors import DecryptionError
+from strongroom.keystore.counting import Counted
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.guarding import Guarded, guard
 from strongroom.keystore.handles.prefixed import ByPrefix, output_prefix, wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.names import KeyId
@@ -11,7 +13,8 @@ from strongroom.model.types import KeyType
 from strongroom.model.version import Version
 from strongroom.primitives.aead import AesGcmKey, XAesGcmKey
 
-_KINDS: dict[KeyType, type[AesGcmKey | XAesGcmKey]] = {KeyType.AES256_GCM: AesGcmKey, KeyType.XAES256_GCM: XAesGcmKey}
+_KINDS = (KeyType.AES256_GCM, KeyType.XAES256_GCM)
+_Opener = AesGcmKey | XAesGcmKey | Guarded
 _FAILED = "the ciphertext does not open under this keyset with this associated data"
 
 
@@ -22,14 +25,25 @@ class _AeadKit(Kit):
         super().__init__(snapshot)
         every = processing(snapshot, compromised=True)
         made = {version.number: self._key(version) for version in every}
-        self.sound = ByPrefix((v, made[v.number]) for v in every if not is_compromised(snapshot, v))
-        self.with_compromised = ByPrefix((v, made[v.number]) for v in every)
-        self.protect = None if self.refusal is not None else made[self.protecting.number]
+        self.sound: ByPrefix[_Opener] = ByPrefix(
+            (v, guard(snapshot, v, made[v.number])) for v in every if not is_compromised(snapshot, v)
+        )
+        self.with_compromised: ByPrefix[_Opener] = ByPrefix(
+            (v, guard(snapshot, v, made[v.number], asked=True)) for v in every
+        )
+        self.protect = None if self.refusal is not None else self._protecting()
         self.key_ids = {output_prefix(version): version.key_id for version in snapshot.keyset.versions}
         self.key_ids.pop(b"", None)
 
     def _key(self, version: Version) -> AesGcmKey | XAesGcmKey:
-        return _KINDS[self.snapshot.keyset.type](self.material(version), output_prefix(version))
+        kind = self.snapshot.keyset.type
+        return (AesGcmKey if kind is KeyType.AES256_GCM else XAesGcmKey)(self.material(version), output_prefix(version))
+
+    def _protecting(self) -> AesGcmKey | XAesGcmKey | Counted:
+        version = self.protecting
+        if self.snapshot.keyset.type is KeyType.AES256_GCM:  # it counts by itself, and by its tally's limit
+            return AesGcmKey(self.material(version), output_prefix(version), allowance=self.snapshot.tally)
+        return self.counted(self._key(version))
 
 
 class Aead(Handle[_AeadKit]):
@@ -65,7 +79,7 @@ class Aead(Handle[_AeadKit]):
                 return key.decrypt(ciphertext, associated_data)
             except DecryptionError:
                 continue
-        raise DecryptionError(_FAILED)
+        raise kit.unopened(DecryptionError(_FAILED))
 
     def key_id_of(self, ciphertext: bytes) -> KeyId | None:
         """The key id that the ciphertext names, if a version of the keyset has it, whatever its state; else None.

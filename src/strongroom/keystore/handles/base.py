@@ -5,18 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Generic, NoReturn, TypeVar
 
-from strongroom.errors import StateError, StrongroomError
+from strongroom.errors import PolicyError, StateError, StrongroomError
+from strongroom.keystore.counting import Counted
+from strongroom.keystore.handles.guarding import check_allowed
 from strongroom.keystore.live import LiveKeyset, Snapshot
 from strongroom.model.names import format_key_id
-from strongroom.model.states import KeyState
+from strongroom.model.states import KeyState, Operation
 from strongroom.model.version import Version
 from strongroom.primitives.secret import SecretBytes
 
 K = TypeVar("K", bound="Kit")
+P = TypeVar("P")
 
 
 class Kit:
-    """The primitives made from one snapshot. A handle replaces it whole; it is never changed half."""
+    """The primitives made from one snapshot. A handle replaces it whole; it is never changed half.
+
+    `refusal` is why nothing is protected now: a state, a policy, or what hinders the store. What it costs to find that
+    out is paid once a snapshot, and not at every use.
+    """
 
     __slots__ = ("refusal", "snapshot")
 
@@ -28,12 +35,13 @@ class Kit:
         else:
             try:
                 snapshot.keyset.protecting(snapshot.now)
-            except StateError as error:
+                check_protection(snapshot)
+            except (StateError, PolicyError) as error:
                 self.refusal = error
 
     @property
     def protecting(self) -> Version:
-        """The version that protects now; raises what hinders it (StateError, StaleError, ExposedRootError)."""
+        """The version that protects now; raises what hinders it (StateError, PolicyError, StaleError, …)."""
         if self.refusal is not None or self.snapshot.primary is None:
             self.refuse()
         return self.snapshot.primary
@@ -41,6 +49,18 @@ class Kit:
     def refuse(self) -> NoReturn:
         """Raise why nothing is protected now."""
         raise (self.refusal or StateError("this keyset has no primary version")).again()
+
+    def counted(self, primitive: P) -> P | Counted:
+        """The primitive that protects, counting its messages where the policy states a limit."""
+        tally = self.snapshot.tally
+        if tally is None or self.snapshot.keyset.policy.max_messages is None:
+            return primitive
+        return Counted(primitive, tally)
+
+    def unopened(self, failure: StrongroomError) -> StrongroomError:
+        """The error where nothing was opened: it does not say why. PolicyError where the policy allows no opening."""
+        check_allowed(self.snapshot, Operation.PROCESS)
+        return failure
 
     def material(self, version: Version) -> SecretBytes:
         """The version's material, unwrapped now."""
@@ -107,8 +127,20 @@ class Handle(ABC, Generic[K]):
 
 
 def processing(snapshot: Snapshot, *, compromised: bool) -> tuple[Version, ...]:
-    """The versions that decrypt and verify now; with `compromised`, those too."""
+    """The versions that decrypt and verify now; with `compromised`, those too. None where the policy allows none."""
+    if not snapshot.keyset.policy.permits(Operation.PROCESS):
+        return ()
     return snapshot.keyset.processing(snapshot.now, compromised_too=compromised)
+
+
+def check_protection(snapshot: Snapshot) -> None:
+    """Raise PolicyError where the policy, or a period that it states, lets nothing be protected now."""
+    check_allowed(snapshot, Operation.PROTECT)
+    if snapshot.rights.barred:
+        name = snapshot.keyset.name
+        raise PolicyError(
+            f"{snapshot.rights.barred}: nothing can be protected with {name!r}", hint=f"strongroom rotate {name} --now"
+        )
 
 
 def is_compromised(snapshot: Snapshot, version: Version) -> bool:

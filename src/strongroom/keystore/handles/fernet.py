@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from strongroom.errors import DecryptionError, PurposeError
+from strongroom.keystore.counting import Counted
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.guarding import guard
 from strongroom.keystore.live import Snapshot
 from strongroom.model.names import KeyId
 from strongroom.model.types import KeyType
@@ -15,7 +17,7 @@ _FAILED = "the token does not open under this keyset"
 
 
 class _FernetKit(Kit):
-    __slots__ = ("every", "protect", "ring", "ring_with_compromised")
+    __slots__ = ("every", "late", "protect", "rewriting", "ring", "ring_with_compromised")
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
@@ -27,11 +29,19 @@ class _FernetKit(Kit):
             version.number: (self.material(version), (version.promote_at or version.created) // 1000)
             for version in every
         }
-        self.ring = FernetRing([pairs[version.number] for version in sound]) if sound else None
+        lapsed = snapshot.rights.lapsed
+        late = [version for version in every if version.destroy_at is not None or version.number in lapsed]
+        lasting = [version for version in sound if version not in late]
+        self.ring = FernetRing([pairs[version.number] for version in lasting]) if lasting else None
         self.ring_with_compromised = FernetRing([pairs[version.number] for version in every]) if every else None
-        self.protect: FernetKey | None = None
+        # tokens name no version: those of versions that nobody should need any more are tried last, to tell of them
+        self.late = [guard(snapshot, v, FernetRing([pairs[v.number]])) for v in late if v in sound]
+        whole = [version for version in sound if version.number not in lapsed]
+        self.rewriting = self.ring if not late else FernetRing([pairs[v.number] for v in whole]) if whole else None
+        self.protect: FernetKey | Counted | None = None
         if self.refusal is None:
-            self.protect = FernetKey(pairs[self.protecting.number][0])
+            version = self.protecting
+            self.protect = self.counted(FernetKey(self.material(version)))
 
 
 class Fernet(Handle[_FernetKit]):
@@ -51,7 +61,7 @@ class Fernet(Handle[_FernetKit]):
         return _FernetKit(snapshot)
 
     def encrypt(self, data: bytes) -> bytes:
-        """A token. Raises StateError where no version protects now, StaleError and ExposedRootError as the store."""
+        """A token. Raises StateError or PolicyError where nothing protects now, StaleError, ExposedRootError."""
         kit = self._kit
         if self._monotonic() >= kit.snapshot.until:
             kit = self._renew()
@@ -74,7 +84,12 @@ class Fernet(Handle[_FernetKit]):
                 return ring.decrypt(token) if ttl is None else ring.decrypt(token, ttl=ttl)
             except InvalidToken:
                 pass
-        raise DecryptionError(_FAILED)
+        for late in kit.late:
+            try:
+                return late.decrypt(token, ttl)
+            except InvalidToken:
+                pass
+        raise kit.unopened(DecryptionError(_FAILED))
 
     def key_id_of(self, token: bytes | str) -> KeyId | None:
         """The key id of the version that made the token, found by trial; None where none that may process did."""
@@ -88,13 +103,14 @@ class Fernet(Handle[_FernetKit]):
 
     def extract_timestamp(self, token: bytes | str) -> int:
         """When the token was made (seconds since the epoch), once its HMAC has been verified."""
-        ring = self._current().ring
-        if ring is not None:
-            try:
-                return ring.extract_timestamp(token)
-            except InvalidToken:
-                pass
-        raise DecryptionError(_FAILED)
+        kit = self._current()
+        for ring in (kit.ring, *kit.late):
+            if ring is not None:
+                try:
+                    return ring.extract_timestamp(token)
+                except InvalidToken:
+                    pass
+        raise kit.unopened(DecryptionError(_FAILED))
 
     def rotate(self, token: bytes | str) -> bytes:
         """The same data and time under the primary. Raises DecryptionError; StateError where nothing protects."""
@@ -104,9 +120,12 @@ class Fernet(Handle[_FernetKit]):
         """`rotate` for many tokens, several times faster than one by one. One that does not open fails the call."""
         kit = self._current()
         number = kit.protecting.number
-        if kit.ring is not None:
+        held = list(tokens)
+        if kit.snapshot.tally is not None:
+            kit.snapshot.tally.take(len(held))
+        if kit.rewriting is not None:
             try:
-                return kit.ring.rotate_many(list(tokens))
+                return kit.rewriting.rotate_many(held)
             except InvalidToken:
                 pass
-        raise DecryptionError(f"{_FAILED}; version {number} would have protected it")
+        raise kit.unopened(DecryptionError(f"{_FAILED}; version {number} would have protected it"))

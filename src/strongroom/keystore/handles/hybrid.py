@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from strongroom.errors import DecryptionError, IntegrityError, PolicyError, PurposeError
+from strongroom.keystore.counting import Counted
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.guarding import Guarded, guard
 from strongroom.keystore.handles.prefixed import ByPrefix, output_prefix, wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.names import format_key_id
@@ -20,7 +22,7 @@ _FAILED = "the ciphertext does not open under this keyset"
 
 
 class _HybridKit(Kit):
-    __slots__ = ("by_kid", "is_jwe", "protect", "sound", "with_compromised")
+    __slots__ = ("is_jwe", "jwe", "jwe_with_compromised", "protect", "protect_jwe", "sound", "with_compromised")
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
@@ -28,31 +30,39 @@ class _HybridKit(Kit):
         self.is_jwe = kind in _RSA
         every = processing(snapshot, compromised=True)
         sound = [version for version in every if not is_compromised(snapshot, version)]
-        self.by_kid: dict[str, tuple[JwePrivate, bool]] = {}
-        self.sound: ByPrefix[HpkePrivate] = ByPrefix(())
-        self.with_compromised: ByPrefix[HpkePrivate] = ByPrefix(())
+        self.jwe: dict[str, JwePrivate | Guarded] = {}
+        self.jwe_with_compromised: dict[str, JwePrivate | Guarded] = {}
+        self.sound: ByPrefix[HpkePrivate | Guarded] = ByPrefix(())
+        self.with_compromised: ByPrefix[HpkePrivate | Guarded] = ByPrefix(())
         if self.is_jwe:
-            self.by_kid = {
-                format_key_id(version.key_id): (JwePrivate(self.material(version)), version in sound)
-                for version in every
+            keys = {v.number: JwePrivate(self.material(v)) for v in every}
+            self.jwe = {format_key_id(v.key_id): guard(snapshot, v, keys[v.number]) for v in sound}
+            self.jwe_with_compromised = {
+                format_key_id(v.key_id): guard(snapshot, v, keys[v.number], asked=True) for v in every
             }
         else:
             made = {v.number: HpkePrivate(kind.value, self.material(v), output_prefix(v)) for v in every}
-            self.sound = ByPrefix((v, made[v.number]) for v in sound)
-            self.with_compromised = ByPrefix((v, made[v.number]) for v in every)
-        self.protect = None if self.refusal is not None else self._public(self.protecting)
+            self.sound = ByPrefix((v, guard(snapshot, v, made[v.number])) for v in sound)
+            self.with_compromised = ByPrefix((v, guard(snapshot, v, made[v.number], asked=True)) for v in every)
+        self.protect_jwe: JwePublic | Counted | None = None
+        self.protect: HpkePublic | Counted | None = None
+        if self.refusal is None:
+            version = self.protecting
+            if self.is_jwe:
+                self.protect_jwe = self.counted(JwePublic(self._public(version), format_key_id(version.key_id)))
+            else:
+                self.protect = self.counted(HpkePublic(kind.value, self._public(version), output_prefix(version)))
 
-    def _public(self, version: Version) -> HpkePublic | JwePublic:
+    def _public(self, version: Version) -> bytes:
         if version.public is None or not self.snapshot.opened.verified:
             raise IntegrityError(f"the public half of version {version.number} is not verified")
-        if self.is_jwe:
-            return JwePublic(version.public, format_key_id(version.key_id))
-        return HpkePublic(self.snapshot.keyset.type.value, version.public, output_prefix(version))
+        return version.public
 
-    def jwe_candidates(self, token: bytes, *, compromised_too: bool) -> Iterable[JwePrivate]:
+    def jwe_candidates(self, token: bytes, *, compromised_too: bool) -> Iterable[JwePrivate | Guarded]:
         """The key that the token names; every one that may, where it names none."""
         kid = key_id_of(token)
-        return [key for name, (key, sound) in self.by_kid.items() if kid in {None, name} and (sound or compromised_too)]
+        keys = self.jwe_with_compromised if compromised_too else self.jwe
+        return [key for name, key in keys.items() if kid in {None, name}]
 
 
 class Hybrid(Handle[_HybridKit]):
@@ -79,12 +89,12 @@ class Hybrid(Handle[_HybridKit]):
         (PolicyError). Raises StateError where no version protects now.
         """
         kit = self._current()
+        if kit.protect_jwe is not None:
+            self._check_no_context(context)
+            return kit.protect_jwe.encrypt(plaintext)
         protect = kit.protect
         if protect is None:
             kit.refuse()
-        if isinstance(protect, JwePublic):
-            self._check_no_context(context)
-            return protect.encrypt(plaintext)
         return protect.encrypt(plaintext, self._checked(context))
 
     def decrypt(self, ciphertext: bytes, context: bytes | None, *, compromised_too: bool = False) -> bytes:
@@ -97,7 +107,7 @@ class Hybrid(Handle[_HybridKit]):
                     return private.decrypt(ciphertext)
                 except DecryptionError:
                     continue
-            raise DecryptionError(_FAILED)
+            raise kit.unopened(DecryptionError(_FAILED))
         bound = self._checked(context)
         keys = kit.with_compromised if compromised_too else kit.sound
         for key in keys.candidates(ciphertext):
@@ -105,7 +115,7 @@ class Hybrid(Handle[_HybridKit]):
                 return key.decrypt(ciphertext, bound)
             except DecryptionError:
                 continue
-        raise DecryptionError(_FAILED)
+        raise kit.unopened(DecryptionError(_FAILED))
 
     def _check_no_context(self, context: bytes | None) -> None:
         if context is not None:

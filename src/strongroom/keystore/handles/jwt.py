@@ -20,6 +20,7 @@ from strongroom._encoding import Timestamp, b64decode
 from strongroom.errors import FormatError, IntegrityError, PurposeError, SignatureError
 from strongroom.formats.jwk import Jwk, public_jwk, thumbprint
 from strongroom.keystore.handles.base import Handle, Kit
+from strongroom.keystore.handles.guarding import admit
 from strongroom.keystore.handles.keys import private_key_of
 from strongroom.keystore.handles.prefixed import wanted
 from strongroom.keystore.live import LiveKeyset, Snapshot
@@ -157,13 +158,15 @@ class JwtKeys(Handle[_JwtKit]):
         return {"key": self.verifying_key(said.kid), "algorithms": [self.algorithm]}
 
     def verifying_key(self, kid: object = None) -> VerifyingKey:
-        """The public key with this id; the oldest version's for None. SignatureError, as above."""
-        by_kid = self._current().by_kid
-        if kid is None and by_kid:
-            return min(by_kid.values(), key=lambda public: public.version.number).key
-        found = by_kid.get(kid) if isinstance(kid, str) else None
+        """The public key with this id; the oldest version's for None. SignatureError, as above; PolicyError where its
+        time or the policy does not let it verify."""
+        kit = self._current()
+        found = kit.by_kid.get(kid) if isinstance(kid, str) else None
+        if kid is None and kit.by_kid:
+            found = min(kit.by_kid.values(), key=lambda public: public.version.number)
         if found is None:
             raise SignatureError(_FAILED)
+        admit(kit.snapshot, found.version)
         return found.key
 
     def published(self, *, tokens_live: timedelta) -> tuple[Shown, ...]:

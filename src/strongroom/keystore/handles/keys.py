@@ -10,9 +10,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from strongroom._encoding import b64encode
 from strongroom.errors import FormatError, IntegrityError, PurposeError, StateError
+from strongroom.keystore.handles.base import check_protection
+from strongroom.keystore.handles.guarding import admit
 from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation, permits
-from strongroom.model.types import TRAITS, KeyType
+from strongroom.model.types import TRAITS, KeyType, Purpose
 from strongroom.model.version import Version
 from strongroom.primitives import hpke, material, rsa
 from strongroom.primitives.secret import SecretBytes
@@ -24,13 +26,18 @@ _SYMMETRIC = (KeyType.FERNET, KeyType.AES256_GCM, KeyType.XAES256_GCM, KeyType.H
 
 
 def private_key_of(snapshot: Snapshot, number: int | None, *, confirmed: set[bytes]) -> PrivateKey:
-    """The private key of the primary or of a version. PurposeError for a type that has none; StateError.
+    """The private key of the primary or of a version. PurposeError for a type that has none; StateError; PolicyError
+    where the policy does not let it sign, or open, now. What is done with it afterwards is not counted.
 
     An RSA key is loaded without the validation that its import has already paid for. The first time in a process its
     pair is confirmed, by a signature that is verified; `confirmed` remembers the sealed bytes of those that were.
     """
     _check_asymmetric(snapshot)
     version = _usable(snapshot, number)
+    if snapshot.keyset.purpose is Purpose.SIGN:
+        check_protection(snapshot)
+    else:
+        admit(snapshot, version)
     key = material.private_key(snapshot.keyset.type.value, snapshot.opened.material(version.number))
     if isinstance(key, RSAPrivateKey) and version.sealed is not None and version.sealed not in confirmed:
         rsa.confirm(key)
@@ -54,6 +61,7 @@ def text_of(snapshot: Snapshot) -> str:
     """The primary's value for an environment variable: a secret's text, a symmetric key's base64url with padding (as
     Fernet keys are written), a private key's PKCS#8 PEM. FormatError where a secret is not UTF-8 text."""
     version = _usable(snapshot, None)
+    admit(snapshot, version)
     kind = snapshot.keyset.type
     value = _text(kind, snapshot.opened.material(version.number))
     if value is None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from strongroom.errors import SignatureError
+from strongroom.keystore.counting import Counted
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.guarding import Guarded, guard
 from strongroom.keystore.handles.prefixed import ByPrefix, output_prefix, wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.types import KeyType
@@ -19,9 +21,17 @@ class _MacKit(Kit):
         super().__init__(snapshot)
         every = processing(snapshot, compromised=True)
         made = {v.number: HmacSha256Key(self.material(v), output_prefix(v)) for v in every}
-        self.sound = ByPrefix((v, made[v.number]) for v in every if not is_compromised(snapshot, v))
-        self.with_compromised = ByPrefix((v, made[v.number]) for v in every)
-        self.protect = None if self.refusal is not None else made[self.protecting.number]
+        self.sound: ByPrefix[HmacSha256Key | Guarded] = ByPrefix(
+            (v, guard(snapshot, v, made[v.number])) for v in every if not is_compromised(snapshot, v)
+        )
+        self.with_compromised: ByPrefix[HmacSha256Key | Guarded] = ByPrefix(
+            (v, guard(snapshot, v, made[v.number], asked=True)) for v in every
+        )
+        self.protect = None if self.refusal is not None else self._protecting()
+
+    def _protecting(self) -> HmacSha256Key | Counted:
+        version = self.protecting
+        return self.counted(HmacSha256Key(self.material(version), output_prefix(version)))
 
 
 class Mac(Handle[_MacKit]):
@@ -50,4 +60,4 @@ class Mac(Handle[_MacKit]):
                 return key.verify(tag, data)
             except SignatureError:
                 continue
-        raise SignatureError(_FAILED)
+        raise kit.unopened(SignatureError(_FAILED))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from strongroom.errors import FormatError, StateError
 from strongroom.keystore.handles.base import Handle, Kit
+from strongroom.keystore.handles.guarding import admit
 from strongroom.keystore.handles.prefixed import wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation, permits
@@ -22,7 +23,8 @@ class Secret(Handle[Kit]):
     def reveal(self, version: int | None = None) -> bytes:
         """The bytes of the primary, or of a version that may still process (an old password in a hand-over).
 
-        Raises StateError where the version may not, NotFoundError where there is none of that number.
+        Raises StateError where the version may not, PolicyError where its time or the policy does not allow it,
+        NotFoundError where there is none of that number.
         """
         kit = self._current()
         snapshot = kit.snapshot
@@ -36,6 +38,7 @@ class Secret(Handle[Kit]):
                 f"version {chosen.number} of {self.name!r} is {chosen.state_at(snapshot.now).value}",
                 hint=f"strongroom show {self.name}",
             )
+        admit(snapshot, chosen)
         return kit.material(chosen).reveal()
 
     def reveal_text(self, version: int | None = None) -> str:

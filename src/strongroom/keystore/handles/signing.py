@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from strongroom.errors import IntegrityError, PurposeError, SignatureError
+from strongroom.keystore.counting import Counted
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.guarding import Guarded, guard
 from strongroom.keystore.handles.prefixed import ByPrefix, output_prefix, wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.types import KeyType, Purpose
@@ -38,10 +40,11 @@ class _SignerKit(Kit):
 
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
-        self.protect: _Private | None = None
+        self.protect: _Private | Counted | None = None
         if self.refusal is None:
             version = self.protecting
-            self.protect = _PRIVATE[snapshot.keyset.type](self.material(version), output_prefix(version))
+            private = _PRIVATE[snapshot.keyset.type](self.material(version), output_prefix(version))
+            self.protect = self.counted(private)
 
 
 class Signer(Handle[_SignerKit]):
@@ -72,8 +75,12 @@ class _VerifierKit(Kit):
         super().__init__(snapshot)
         every = processing(snapshot, compromised=True)
         made = {version.number: self._public(version) for version in every}
-        self.sound = ByPrefix((v, made[v.number]) for v in every if not is_compromised(snapshot, v))
-        self.with_compromised = ByPrefix((v, made[v.number]) for v in every)
+        self.sound: ByPrefix[_Public | Guarded] = ByPrefix(
+            (v, guard(snapshot, v, made[v.number])) for v in every if not is_compromised(snapshot, v)
+        )
+        self.with_compromised: ByPrefix[_Public | Guarded] = ByPrefix(
+            (v, guard(snapshot, v, made[v.number], asked=True)) for v in every
+        )
 
     def _public(self, version: Version) -> _Public:
         if version.public is None or not self.snapshot.opened.verified:
@@ -99,7 +106,7 @@ class Verifier(Handle[_VerifierKit]):
                 return key.verify(signature, message)
             except SignatureError:
                 continue
-        raise SignatureError(_FAILED)
+        raise kit.unopened(SignatureError(_FAILED))
 
 
 def _check(snapshot: Snapshot, name: str, what: str) -> None:

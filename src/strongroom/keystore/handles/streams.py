@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from strongroom.errors import DecryptionError
 from strongroom.keystore.handles.base import Handle, Kit, is_compromised, processing
+from strongroom.keystore.handles.guarding import admit
 from strongroom.keystore.handles.prefixed import wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.types import KeyType
@@ -29,10 +30,12 @@ class _StreamKit(Kit):
     def __init__(self, snapshot: Snapshot) -> None:
         super().__init__(snapshot)
         every = processing(snapshot, compromised=True)
-        made = {version.number: StreamKey.of(self.material(version), _prefix(version)) for version in every}
-        self.with_compromised = {key.prefix: key for key in made.values()}
-        self.sound = {_prefix(v): made[v.number] for v in every if not is_compromised(snapshot, v)}
-        self.protect = None if self.refusal is not None else made[self.protecting.number]
+        self.with_compromised = {_prefix(v): (self._key(v), v) for v in every}
+        self.sound = {_prefix(v): self.with_compromised[_prefix(v)] for v in every if not is_compromised(snapshot, v)}
+        self.protect = None if self.refusal is not None else self._key(self.protecting)
+
+    def _key(self, version: Version) -> StreamKey:
+        return StreamKey.of(self.material(version), _prefix(version))
 
 
 class Streams(Handle[_StreamKit]):
@@ -52,6 +55,8 @@ class Streams(Handle[_StreamKit]):
         kit = self._current()
         if kit.protect is None:
             kit.refuse()
+        if kit.snapshot.tally is not None and kit.snapshot.keyset.policy.max_messages is not None:
+            kit.snapshot.tally.take(1)  # a stream is under a key of its own: only a stated limit counts it
         sealer = kit.protect.seal(associated_data)
         yield sealer.header
         for piece in pieces:
@@ -74,13 +79,15 @@ class Streams(Handle[_StreamKit]):
         with _named(failed):
             source.seek(0)
             start = _exactly(source, STREAM_START)
-            key = keys.get(start[:PREFIX_LENGTH])
-            if key is None:
-                raise DecryptionError(failed)
+            found = keys.get(start[:PREFIX_LENGTH])
+            if found is None:
+                raise kit.unopened(DecryptionError(failed))
+            key, version = found
             source.seek(0, io.SEEK_END)
             layout = Layout(source.tell(), prefix=PREFIX_LENGTH)
             plain = _Plain(source, key.open(start, associated_data), layout, failed)
             plain.authenticate(0)
+            admit(kit.snapshot, version, asked=compromised_too)
             return io.BufferedReader(plain)
 
 
