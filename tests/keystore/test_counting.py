@@ -38,6 +38,11 @@ def counts(keystore: KeyStore) -> dict[str, int]:
     return found
 
 
+def protect(keystore: KeyStore, messages: int) -> None:
+    for _ in range(messages):
+        keystore.fernet("box").encrypt(b"data")
+
+
 def test_holders_add_up_what_they_protected_and_stop_together(scene: Scene, hand_clock: HandClock) -> None:
     with opened(scene, hand_clock) as ours, opened(scene, hand_clock) as theirs:
         ours.create("box", "fernet", max_messages=10)
@@ -51,8 +56,7 @@ def test_holders_add_up_what_they_protected_and_stop_together(scene: Scene, hand
         assert counts(ours) == {"box": 8}
         hand_clock.pass_time(61)
         with pytest.raises(PolicyError, match="the 10 messages"):
-            for _ in range(3):
-                theirs.fernet("box").encrypt(b"data")
+            protect(theirs, 3)
 
 
 def test_what_was_not_told_yet_is_told_at_the_end(scene: Scene, hand_clock: HandClock) -> None:

@@ -17,9 +17,10 @@ from strongroom.cli.policy_words import labels, split_labels, words
     cls=VerbCommand,
     epilog=examples(
         "strongroom policy student-records",
-        "strongroom policy student-records --originator 365d --grace 14d --recipient 2555d",
+        "strongroom policy student-records --originator 365d --grace 14d",
+        "strongroom policy student-records --recipient 2555d",
         "strongroom policy student-records --allow process",
-        "strongroom policy student-columns --max-messages 1000000000 --worker-messages 10000000",
+        "strongroom policy student-columns --max-messages 1000000000",
         "strongroom policy student-records --grace none --label owner=registrar",
     ),
 )
