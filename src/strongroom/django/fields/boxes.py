@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Protocol
-from weakref import WeakKeyDictionary
+from weakref import ref
 
-from strongroom.caching.forklock import ForkLock
 from strongroom.caching.local import LocalCache
 from strongroom.django.connections import keystores
+from strongroom.errors import ClosedError
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.handles.aead import Aead
 from strongroom.keystore.handles.blind_index import BlindIndex
@@ -50,49 +50,44 @@ def _conforms(fernet: Fernet, aead: Aead) -> tuple[Box, Box]:
     return TokenBox(fernet), aead
 
 
-_boxes: WeakKeyDictionary[KeyStore, LocalCache[Box]] = WeakKeyDictionary()
-_lock = ForkLock()
+class _Made:
+    """What was made from one open keystore. It does not keep the keystore: another may take its place in settings."""
 
-
-def box_of(alias: str, name: str) -> Box:
-    """The box of a keyset. Raises as the store's opening does, NotFoundError, PurposeError."""
-    keystore = keystores[alias]
-    boxes = _boxes.get(keystore)
-    if boxes is None:
-        with _lock:
-            boxes = _boxes.get(keystore)
-            if boxes is None:
-                boxes = _boxes[keystore] = LocalCache(_Maker(keystore), entries=keystore.limits.entries)
-    return boxes[name]
-
-
-class _Maker:
-    """Makes the boxes of a keystore. It must not keep the keystore alive: handles do that, as long as they are held."""
-
-    __slots__ = ("_keystore",)
+    __slots__ = ("boxes", "keystore", "markers")
 
     def __init__(self, keystore: KeyStore) -> None:
-        from weakref import ref
+        self.keystore = ref(keystore)
+        self.boxes: LocalCache[Box] = LocalCache(self._box, entries=keystore.limits.entries)
+        self.markers: dict[tuple[str, str], BlindIndex] = {}
 
-        self._keystore = ref(keystore)
-
-    def __call__(self, name: str) -> Box:
-        keystore = self._keystore()
-        assert keystore is not None  # noqa: S101  whoever asks has just got it from `keystores`
+    def _box(self, name: str) -> Box:
+        keystore = self.keystore()
+        if keystore is None:
+            raise ClosedError("the keystore is closed", hint="ask strongroom.django.keystores again")
         kind = keystore.current(name, KeyType.AES256_GCM).keyset.type
         return TokenBox(keystore.fernet(name)) if kind is KeyType.FERNET else keystore.aead(name)
 
 
+_made: dict[str, _Made] = {}
+
+
+def _of(alias: str) -> tuple[KeyStore, _Made]:
+    keystore = keystores[alias]
+    held = _made.get(alias)
+    if held is None or held.keystore() is not keystore:
+        held = _made[alias] = _Made(keystore)
+    return keystore, held
+
+
+def box_of(alias: str, name: str) -> Box:
+    """The box of a keyset. Raises as the store's opening does, NotFoundError, PurposeError."""
+    return _of(alias)[1].boxes[name]
+
+
 def marker_of(alias: str, name: str, scope: str) -> BlindIndex:
     """The blind index of a field under a keyset. Raises what opening the store raises, NotFoundError, PurposeError."""
-    keystore = keystores[alias]
-    markers = _markers.get(keystore)
-    if markers is None:
-        markers = _markers.setdefault(keystore, {})
-    held = markers.get((name, scope))
+    keystore, made = _of(alias)
+    held = made.markers.get((name, scope))
     if held is None:
-        held = markers.setdefault((name, scope), keystore.blind_index(name, scope.encode("utf-8")))
+        held = made.markers.setdefault((name, scope), keystore.blind_index(name, scope.encode("utf-8")))
     return held
-
-
-_markers: WeakKeyDictionary[KeyStore, dict[tuple[str, str], BlindIndex]] = WeakKeyDictionary()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.db import models
+from django.utils.functional import cached_property
 
 from strongroom.django.fields.blind_index import SUFFIX, IndexColumn, follow
 from strongroom.django.fields.expressions import SealedCol
@@ -47,11 +48,13 @@ class SealedColumn(_Base):
         return [converter(me, for_model=False)]
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:  # Django 5.2 and 6.0
-        self._take_along(compiler)
+        if self.has_companions:
+            self._take_along(compiler)
         return connection.ops.binary_placeholder_sql(value)
 
     def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:  # from Django 6.1 on
-        self._take_along(compiler)
+        if self.has_companions:
+            self._take_along(compiler)
         return connection.ops.binary_placeholder_sql(value, compiler)
 
     def _take_along(self, compiler: Any) -> None:
@@ -61,25 +64,27 @@ class SealedColumn(_Base):
                 if column is not None:
                     follow(compiler.query, me, column)
 
-    @property
+    @cached_property
+    def has_companions(self) -> bool:
+        """Whether other columns are written with this one."""
+        return self.index is not None or self.plain_column is not None
+
+    @cached_property
     def index(self) -> IndexColumn | None:
         """The column of this field's blind index; None where it has none."""
-        found: IndexColumn | None = self._beside("_index", SUFFIX, IndexColumn)
+        found: IndexColumn | None = self._beside(SUFFIX, IndexColumn)
         return found
 
-    @property
+    @cached_property
     def plain_column(self) -> PlainColumn | None:
         """The column of plaintext that this field takes the place of; None where EncryptColumn is not under way."""
-        found: PlainColumn | None = self._beside("_plain_column", PLAINTEXT, PlainColumn)
+        found: PlainColumn | None = self._beside(PLAINTEXT, PlainColumn)
         return found
 
-    def _beside(self, kept: str, suffix: str, kind: type[Any]) -> Any:
-        held = vars(self)
-        if kept not in held:
-            # by its name: a migration's field does not say that it has one
-            named = (field for field in self.model._meta.local_fields if field.name == self.name + suffix)
-            held[kept] = next((field for field in named if isinstance(field, kind)), None)
-        return held[kept]
+    def _beside(self, suffix: str, kind: type[Any]) -> Any:
+        # by its name: a migration's field does not say that it has one
+        named = (field for field in self.model._meta.local_fields if field.name == self.name + suffix)
+        return next((field for field in named if isinstance(field, kind)), None)
 
     def get_col(self, alias: str, output_field: Any = None) -> Any:
         return SealedCol(alias, self, output_field)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import FieldError
@@ -17,6 +18,7 @@ from django.db import models
 from django.db.models.expressions import Value
 from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init
+from django.utils.functional import cached_property
 
 from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of
 from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, column_for
@@ -81,14 +83,14 @@ class SealedField(SealedColumn):
     def __reduce__(self) -> Any:
         if hasattr(self, "model"):
             return super().__reduce__()
-        state = {name: value for name, value in vars(self).items() if name not in ("_get_default", "_codec")}
-        return _empty, (self.sealed_class,), state
+        state = {name: value for name, value in vars(self).items() if name not in ("_get_default", *_CACHED)}
+        return _empty, (self.sealed_class, self.context_names is not None), state
 
     def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         if self.given_id is None and not cls._meta.abstract:
             self.given_id = DefaultId(f"{cls._meta.label}.{name}")
-        vars(self).pop("_index", None)
-        vars(self).pop("_plain_column", None)
+        for name_ in _CACHED:
+            vars(self).pop(name_, None)
         super().contribute_to_class(cls, name, *args, **kwargs)  # a FileField's takes no third
         if cls._meta.abstract:
             return
@@ -130,38 +132,33 @@ class SealedField(SealedColumn):
     # --- values on their way
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
-        if isinstance(value, Value):
-            if value.value is None and isinstance(self, models.JSONField):
-                # Django's way to say JSON's null, where None is SQL's NULL
-                return self.seal_value(None, connection=connection, context=self._known_context(None))
-            value = value.value
-        elif hasattr(value, "as_sql"):
+        if not hasattr(value, "as_sql"):
+            return self.get_db_prep_value(value, connection)
+        if not isinstance(value, Value):
             check_saved(value, self)
             return value
-        return self.get_db_prep_value(value, connection)
+        if value.value is None and isinstance(self, models.JSONField):
+            # Django's way to say JSON's null, where None is SQL's NULL
+            self._check_unbound()
+            return self.seal_value(None, connection=connection, context=None)
+        return self.get_db_prep_value(value.value, connection)
 
     def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
         if value is None:
             return None
-        if type(value) is bytes and not value and not isinstance(self, models.BinaryField):
-            value = ""  # a migration's default for a column of bytes that may be blank
         if type(value) is InRow:
             return self.seal_value(value.value, connection=connection, context=value.context)
-        return self.seal_value(value, connection=connection, context=self._known_context(None))
+        if type(value) is bytes and not value and not isinstance(self, models.BinaryField):
+            value = ""  # a migration's default for a column of bytes that may be blank
+        self._check_unbound()
+        return self.seal_value(value, connection=connection, context=None)
 
-    def _known_context(self, context: Context | None) -> Context | None:
-        if context is None and self.context_names is not None:
+    def _check_unbound(self) -> None:
+        if self.context_names is not None:
             raise FieldError(
                 f"{self} is bound to its row's {', '.join(self.context_names)}, which cannot be known here:"
                 " save instances, one by one or with bulk_create"
             )
-        return context
-
-    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
-        value = super().pre_save(model_instance, add)
-        if self.context_names is None or value is None or hasattr(value, "as_sql"):
-            return value
-        return InRow(value, self.context_of(model_instance))
 
     # --- what else is built on: reencrypt, EncryptColumn, reports
 
@@ -187,8 +184,9 @@ class SealedField(SealedColumn):
     def seal_value(self, value: Any, *, connection: Any, context: Context | None) -> Any:
         """A new cell for a Python value that is not None: bytes, in the coat that the database's driver wants."""
         data = self.codec.encode(value, connection)
+        binding = self.bound_to_id if context is None else associated_data(self.field_id, context)
         try:
-            sealed = self.box(context).encrypt(data, associated_data(self.field_id, context))
+            sealed = self.box(context).encrypt(data, binding)
         except StrongroomError as error:
             explain(error, self, None, context)
         return connection.Database.Binary(sealed)
@@ -199,7 +197,7 @@ class SealedField(SealedColumn):
         """The Python value of a cell. Raises DecryptionError, which does not say why, and FormatError."""
         raw = cell if type(cell) is bytes else bytes(cell)
         try:
-            binding = associated_data(self.field_id, context)
+            binding = self.bound_to_id if context is None else associated_data(self.field_id, context)
             return self.codec.decode(
                 self.box(context).decrypt(raw, binding, compromised_too=compromised_too), connection
             )
@@ -215,18 +213,31 @@ class SealedField(SealedColumn):
         raw = bytes(cell)
         return len(raw) >= 33 and raw[:1] in _MARKS  # the shortest: prefix, IV, tag
 
-    @property
+    @cached_property
     def codec(self) -> Codec:
         """Between this field's Python values and the bytes in its cells."""
-        held: Codec | None = vars(self).get("_codec")
-        if held is None:
-            held = vars(self)["_codec"] = Codec(self.plain)
-        return held
+        return Codec(self.plain)
+
+    @cached_property
+    def bound_to_id(self) -> bytes:
+        """What the cells of a field that is bound to no row are authenticated with."""
+        return associated_data(self.field_id, None)
 
 
+class RowBoundField(SealedField):
+    """A field with a context: its value goes to the database together with its row's."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = super().pre_save(model_instance, add)
+        if value is None or hasattr(value, "as_sql"):
+            return value
+        return InRow(value, self.context_of(model_instance))
+
+
+_CACHED = ("codec", "bound_to_id", "index", "plain_column", "has_companions")
 _OURS = (
     *("keyset", "context_names", "using", "given_id", "blind_index", "plaintext", "given_options"),
-    *("_codec", "_index", "_plain_column"),
+    *_CACHED,
 )
 _MOVED: dict[str, Any] = {"_unique": False, "db_index": False}
 """Options of the inner field that its index column has, or nobody: a column of cells has no use for them."""
@@ -247,7 +258,7 @@ def seal(
     if plaintext is not None:
         check_replacing(field, plaintext, indexed=index is not None)
     made: Any = copy.copy(field)
-    made.__class__ = _class_of(type(field))
+    made.__class__ = _class_of(type(field), bound=context is not None)
     names = (context,) if isinstance(context, str) else context
     vars(made).update(
         keyset=keyset,
@@ -263,19 +274,20 @@ def seal(
     return made
 
 
-def _class_of(kind: type[AnyField]) -> type[Any]:
-    return class_of(SealedField, kind, _subclass)
+def _class_of(kind: type[AnyField], *, bound: bool) -> type[Any]:
+    ours = RowBoundField if bound else SealedField
+    return class_of(ours, kind, partial(_subclass, ours))
 
 
-def _subclass(kind: type[AnyField]) -> type[Any]:
+def _subclass(ours: type[SealedField], kind: type[AnyField]) -> type[Any]:
     attribute = kind.descriptor_class
     if attribute is DeferredAttribute:
         attribute = SealedAttribute
     else:  # a FileField's, say: it asks ours for what was not loaded
         attribute = type(f"Sealed{attribute.__name__}", (attribute, SealedAttribute), {})
     named = {"__module__": __name__, "sealed_class": kind, "descriptor_class": attribute}
-    return type(f"Encrypted{kind.__name__}", (SealedField, kind), named)
+    return type(f"Encrypted{kind.__name__}", (ours, kind), named)
 
 
-def _empty(kind: type[AnyField]) -> Any:
-    return empty(_class_of(kind))
+def _empty(kind: type[AnyField], bound: bool) -> Any:
+    return empty(_class_of(kind, bound=bound))

@@ -17,6 +17,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.backends.utils import format_number
+from django.db.models import CharField, TextField
 from django.utils import timezone
 
 from strongroom.django.fields.types import AnyField
@@ -28,18 +29,25 @@ _EPOCH_STEP = datetime.timedelta(microseconds=1)
 class Codec:
     """The conversions of one field. `encode` takes a value that is not None; `decode` raises FormatError."""
 
-    __slots__ = ("_field", "_from_db", "_prepare", "_read", "_write")
+    __slots__ = ("_field", "_from_db", "_is_text", "_prepare", "_read", "_write")
 
     def __init__(self, field: AnyField) -> None:
         self._field = field
         self._write, self._read = _PAIRS.get(field.get_internal_type(), (_write_any, _read_any))
         self._prepare = _own(field, "get_db_prep_value")
+        # text that its field takes as it is needs no asking
+        self._is_text = self._write is _write_text and all(
+            getattr(type(field), each) in (getattr(CharField, each), getattr(TextField, each))
+            for each in ("get_prep_value", "get_db_prep_value", "to_python")
+        )
         self._from_db: Callable[..., Any] | None = getattr(field, "from_db_value", None)
         if _is_djangos(type(field), "from_db_value"):
             self._from_db = None  # JSONField's: _read_json does the same, and does not hide what is no JSON
 
     def encode(self, value: Any, connection: Any) -> bytes:
         """The bytes of a value that is not None. Raises as the field itself does for a value that it cannot take."""
+        if self._is_text and type(value) is str:
+            return value.encode("utf-8")
         field = self._field
         if self._prepare:  # a field of a third party that prepares its values there and nowhere else
             value = field.get_db_prep_value(value, connection, prepared=False)
