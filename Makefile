@@ -13,6 +13,7 @@ endif
 
 RUN  := $(VENV)/bin
 READY := $(VENV)/.ready
+RIVALS := .venv-rivals/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check bench test-all clean
@@ -43,8 +44,11 @@ check: $(READY)
 	@echo 'check: the floors' && $(RUN)/lint-imports --no-cache
 	@echo 'check: the blocks of the README and the docs' && $(RUN)/python -m pytest tests/test_readme.py tests/test_project.py
 
-bench: $(READY)
-	@$(RUN)/python -m benchmarks $(BENCH)
+bench: $(RIVALS)
+	@.venv-rivals/bin/python -m benchmarks $(BENCH)
+
+$(RIVALS): pyproject.toml scripts/venv
+	@scripts/venv '$(PYTHON)' .venv-rivals --group rivals
 
 test-all: $(READY)
 	@$(RUN)/python scripts/tools.py

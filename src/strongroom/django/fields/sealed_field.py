@@ -132,6 +132,8 @@ class SealedField(SealedColumn):
     # --- values on their way
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
+        if type(value) is str and self.context_names is None:  # by far the most, and nothing special
+            return self.seal_value(value, connection=connection, context=None)
         if not hasattr(value, "as_sql"):
             return self.get_db_prep_value(value, connection)
         if not isinstance(value, Value):
@@ -184,9 +186,11 @@ class SealedField(SealedColumn):
     def seal_value(self, value: Any, *, connection: Any, context: Context | None) -> Any:
         """A new cell for a Python value that is not None: bytes, in the coat that the database's driver wants."""
         data = self.codec.encode(value, connection)
-        binding = self.bound_to_id if context is None else associated_data(self.field_id, context)
         try:
-            sealed = self.box(context).encrypt(data, binding)
+            if context is None and type(self.keyset) is str:
+                sealed = box_of(self.using, self.keyset).encrypt(data, self.bound_to_id)
+            else:
+                sealed = self.box(context).encrypt(data, associated_data(self.field_id, context))
         except StrongroomError as error:
             explain(error, self, None, context)
         return connection.Database.Binary(sealed)
