@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import traceback
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from strongroom._encoding import b64decode, b64encode
-from strongroom.errors import ForeignStoreError, FormatError, IntegrityError, NewerFormatError, SealError, SettingsError
+from strongroom.errors import (
+    ForeignStoreError,
+    FormatError,
+    IntegrityError,
+    NewerFormatError,
+    SealError,
+    SettingsError,
+    StrongroomError,
+)
 from strongroom.model.names import StoreId
 from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.shamir import split
@@ -185,6 +194,38 @@ class TestWords:
 
 def test_a_share_does_not_show_itself() -> None:
     assert "body" not in repr(SHARES[0])
+
+
+def mistyped(share: Share, old: int, new: str) -> SecretBytes:
+    words = paper(share).split()
+    words[old] = new
+    return SecretBytes(" ".join(words).encode())
+
+
+FAILURES = {
+    "a word that is none": lambda: read_shares(mistyped(SHARES[0], 22, "quark")),
+    "another word": lambda: read_shares(mistyped(SHARES[0], 22, share_words._spelled(7))),
+    "a word missing": lambda: read_shares(mistyped(SHARES[0], 22, "")),
+    "too few": lambda: joined(*SHARES[:2]),
+    "one twice": lambda: joined(SHARES[0], SHARES[0], SHARES[1]),
+    "another set's": lambda: joined(*share_slot(ROOT, threshold=3, shares=3)[1]),
+    "one that was changed": lambda: joined(*SHARES[:4], replaced(SHARES[4], body=SecretBytes(bytes(32)))),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_failure_shows_no_share_in_message_hint_or_frames(what: str) -> None:
+    with pytest.raises(StrongroomError) as caught:
+        FAILURES[what]()
+    ours = [frame for frame in traceback.walk_tb(caught.tb) if "/src/strongroom/" in frame[0].f_code.co_filename]
+    assert ours
+    told = "".join(traceback.StackSummary.extract(iter(ours), capture_locals=True).format())
+    told += f"{caught.value!r} {caught.value.hint}"
+    for share in SHARES:
+        raw = share.body.reveal()
+        rows = [row.reveal().decode() for row in share.rows()]
+        for text in (raw.hex(), repr(raw)[2:-1], b64encode(raw), *rows[2:8]):
+            assert text not in told
 
 
 def test_a_share_that_none_can_be_is_refused() -> None:
