@@ -51,15 +51,18 @@ class EncryptedCache(AsyncTwins):
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         """The value, or the default."""
         made = self.make_and_validate_key(key, version=version)
-        name = self._entries.name(made)
-        return self._value(made, name, self._inner.read(name), default)
+        entries = self._entries
+        name = entries.name(made)
+        entry = self._entry(made, name, self._inner.read(name), entries)
+        return default if entry is None else self._loaded(name, entry, default)
 
     def set(self, key: Any, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> None:
         """Seal and store."""
         made = self.make_and_validate_key(key, version=version)
         timeout, expires = self._life(timeout)
-        token = self._entries.seal(made, Entry(self._dumped(value), expires))
-        self._inner.write(self._entries.name(made), token, timeout)
+        entries = self._entries
+        token = entries.seal(made, Entry(self._dumped(value), expires))
+        self._inner.write(entries.name(made), token, timeout)
 
     def add(self, key: Any, value: Any, timeout: float | None = DEFAULT_TIMEOUT, version: int | None = None) -> bool:
         """Store unless there is a value. As atomic as the inner `add`; what is refused does not count as a value."""
@@ -69,7 +72,7 @@ class EncryptedCache(AsyncTwins):
         inner = self._inner
         if inner.add(name, token, timeout):
             return True
-        if self._entry(made, name, inner.read(name)) is not None:
+        if self._entry(made, name, inner.read(name), self._entries) is not None:
             return False
         inner.delete(name)
         return inner.add(name, token, timeout)
@@ -79,7 +82,7 @@ class EncryptedCache(AsyncTwins):
         made = self.make_and_validate_key(key, version=version)
         name = self._entries.name(made)
         with _stripe(name):
-            entry = self._entry(made, name, self._inner.read(name))
+            entry = self._entry(made, name, self._inner.read(name), self._entries)
             if entry is None:
                 return False
             timeout, expires = self._life(timeout)
@@ -99,7 +102,7 @@ class EncryptedCache(AsyncTwins):
         made = self.make_and_validate_key(key, version=version)
         name = self._entries.name(made)
         with _stripe(name):
-            entry = self._entry(made, name, self._inner.read(name))
+            entry = self._entry(made, name, self._inner.read(name), self._entries)
             value: Any = self._missing_key if entry is None else self._loaded(name, entry, self._missing_key)
             if entry is None or value is self._missing_key:
                 raise ValueError(f"Key {key!r} not found")  # the kind that Django's caches raise
@@ -112,7 +115,7 @@ class EncryptedCache(AsyncTwins):
         version = self.version if version is None else version
         made = self.make_and_validate_key(key, version=version)
         name = self._entries.name(made)
-        entry = self._entry(made, name, self._inner.read(name))
+        entry = self._entry(made, name, self._inner.read(name), self._entries)
         if entry is None:
             raise ValueError(f"Key {key!r} not found")
         moved = self.make_and_validate_key(key, version=version + delta)
@@ -124,11 +127,13 @@ class EncryptedCache(AsyncTwins):
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         """The values that are there, by their keys."""
-        asked = {self._entries.name(made): (key, made) for key, made in self._made(keys, version)}
+        entries = self._entries
+        asked = {entries.name(made): (key, made) for key, made in self._made(keys, version)}
         found: dict[Any, Any] = {}
         for name, raw in self._inner.read_many(list(asked)).items():
             key, made = asked[name]
-            value = self._value(made, name, raw, self._missing_key)
+            entry = self._entry(made, name, raw, entries)
+            value = self._missing_key if entry is None else self._loaded(name, entry, self._missing_key)
             if value is not self._missing_key:
                 found[key] = value
         return found
@@ -138,12 +143,13 @@ class EncryptedCache(AsyncTwins):
     ) -> list[Any]:
         """Seal and store; the keys that failed, where the inner cache tells."""
         timeout, expires = self._life(timeout)
+        entries = self._entries
         keys: dict[str, Any] = {}
         tokens: dict[str, bytes] = {}
         for key, made in self._made(data, version):
-            name = self._entries.name(made)
+            name = entries.name(made)
             keys[name] = key
-            tokens[name] = self._entries.seal(made, Entry(self._dumped(data[key]), expires))
+            tokens[name] = entries.seal(made, Entry(self._dumped(data[key]), expires))
         return [keys[name] for name in self._inner.write_many(tokens, timeout) if name in keys]
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
@@ -208,10 +214,6 @@ class EncryptedCache(AsyncTwins):
         # Django's RedisSerializer hands integers over as they are, for Redis to count with
         return payload if isinstance(payload, bytes) else str(payload).encode()
 
-    def _value(self, made: str, name: str, raw: object, default: T) -> Any | T:
-        entry = self._entry(made, name, raw)
-        return default if entry is None else self._loaded(name, entry, default)
-
     def _loaded(self, name: str, entry: Entry, default: T) -> Any | T:
         try:
             return self._options.codec.loads(entry.payload)
@@ -219,12 +221,12 @@ class EncryptedCache(AsyncTwins):
             self._refuse(name, "unreadable")
             return default
 
-    def _entry(self, made: str, name: str, raw: object) -> Entry | None:
+    def _entry(self, made: str, name: str, raw: object, entries: Entries) -> Entry | None:
         """What opens and has not expired; everything else is gone afterwards."""
         if raw is None:
             return None
         try:
-            entry = self._entries.open(made, raw)
+            entry = entries.open(made, raw)
         except DecryptionError:
             reason = "unopened"
         except FormatError:
