@@ -26,7 +26,7 @@ ENVIRON = """
 import sys
 import settings
 assert settings.DEBUG is False
-assert settings.EMAIL_HOST_PASSWORD == "p w"
+assert settings.PAYMENTS_API_KEY == "p w"
 assert settings.DATABASES["default"]["PASSWORD"] == "p@ss"
 assert len(settings.SECRET_KEY) == 64
 from django.conf import settings
@@ -38,11 +38,11 @@ call_command("check")
 
 
 def test_the_page_of_django_environ_does_what_it_says(tmp_path: Path) -> None:
-    making.make("environ.md", tmp_path, smtp_password=b"p w", database_url=b"postgres://site:p%40ss@127.0.0.1/site")
+    making.make("environ.md", tmp_path, payments_api_key=b"p w", database_url=b"postgres://site:p%40ss@127.0.0.1/site")
     done = python(ENVIRON, tmp_path, DJANGO_SETTINGS_MODULE="settings")
     assert done.returncode == 0, done.stderr
     built = python(
-        "import settings as s; assert s.DATABASES['default']['NAME'] == ':memory:'; print(s.EMAIL_HOST_PASSWORD)",
+        "import settings as s; assert s.DATABASES['default']['NAME'] == ':memory:'; print(s.PAYMENTS_API_KEY)",
         tmp_path,
         DATABASE_URL_KEYSET="",
         DATABASE_URL="sqlite://:memory:",

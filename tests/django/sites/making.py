@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import django
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
 from tests.support import docs_runner
@@ -27,6 +28,10 @@ def make(page: str, directory: Path, **secrets: bytes) -> None:
             target = directory / block.rest
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(block.text)
+    mail = directory / ("mail_6_1.py" if django.VERSION >= (6, 1) else "mail_5_2.py")
+    if mail.exists():  # a page that has settings for this Django and for that
+        with (directory / "settings.py").open("a") as settings:
+            settings.write(mail.read_text())
     found(directory / ".strongroom", development=True)
     with open_store(directory / ".strongroom", environ={**os.environ, "STRONGROOM_DEVELOPMENT": "1"}) as keystore:
         keystore.ensure()

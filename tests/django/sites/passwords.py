@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
+from django.core import mail
+from django.core.mail import EmailMessage
 from django.core.management import call_command
 
+import django
 import strongroom
 from strongroom.django import keystores
 from tests.django.sites.making import until
@@ -30,35 +32,52 @@ def test_the_checks_are_content_and_open_nothing() -> None:
     assert keystores._open == {}
 
 
+def use(port: int) -> None:
+    if django.VERSION >= (6, 1):
+        settings.MAILERS["default"]["OPTIONS"]["port"] = port
+    else:
+        settings.EMAIL_PORT = port
+
+
+def mailer() -> Any:
+    return mail.mailers.default if django.VERSION >= (6, 1) else mail.get_connection()
+
+
+def lazy_password() -> str:
+    return (
+        settings.MAILERS["default"]["OPTIONS"]["password"] if django.VERSION >= (6, 1) else settings.EMAIL_HOST_PASSWORD
+    )
+
+
 @pytest.fixture(params=["PLAIN", "LOGIN", "CRAM-MD5"])
-def mail(request: Any) -> Iterator[SmtpServer]:
-    with SmtpServer(keystores["default"].secret("smtp-password").reveal_text(), request.param) as server:
-        settings.EMAIL_PORT = server.port
-        yield server
+def server(request: Any) -> Iterator[SmtpServer]:
+    with SmtpServer(keystores["default"].secret("smtp-password").reveal_text(), request.param) as running:
+        use(running.port)
+        yield running
 
 
 def sends() -> bool:
-    mailer = get_connection()
+    sender = mailer()
     try:
-        return EmailMessage("Hello", "A mail.", "site@example.org", ["ada@example.org"], connection=mailer).send() == 1
+        return sender.send_messages([EmailMessage("Hello", "A mail.", "site@example.org", ["ada@example.org"])]) == 1
     except smtplib.SMTPAuthenticationError:
         return False
     finally:
-        mailer.close()
+        sender.close()
 
 
-def test_mail_is_sent_with_the_password_of_now(mail: SmtpServer) -> None:
+def test_mail_is_sent_with_the_password_of_now(server: SmtpServer) -> None:
     assert sends()
-    assert "Subject: Hello" in mail.mails
-    mail.password = f"another {mail.mechanism}"
+    assert "Subject: Hello" in server.mails
+    server.password = f"another {server.mechanism}"
     assert not sends()
-    rotate_elsewhere("smtp-password", mail.password)
+    rotate_elsewhere("smtp-password", server.password)
     until(sends)
 
 
 def test_nothing_of_the_settings_shows_a_password() -> None:
-    shown = f"{settings.DATABASES!r} {settings.EMAIL_HOST_PASSWORD!r} {json.dumps(settings.EMAIL_HOST_PASSWORD)}"
-    shown += repr(pickle.dumps([settings.DATABASES, settings.EMAIL_HOST_PASSWORD]))
+    shown = f"{settings.DATABASES!r} {lazy_password()!r} {json.dumps(lazy_password())}"
+    shown += repr(pickle.dumps([settings.DATABASES, lazy_password()]))
     assert "database-password" in shown
     for name in ("database-password", "smtp-password"):
         for number in range(1, len(keystores["default"].show(name).versions) + 1):
