@@ -1,28 +1,19 @@
-"""Student records. The column `ssn_token` holds Fernet tokens; the number itself is never in the database."""
+"""Student records. The column `ssn` holds Fernet tokens, which other software reads; the number is never in it."""
 
 from __future__ import annotations
 
 from django.db import models
 
-from strongroom.django import keystores
+from strongroom.django.encrypted import encrypted
 
 KEYSET = "student-records"
 
 
 class Student(models.Model):
-    """One student. `ssn` encrypts and decrypts by hand, with a handle."""
+    """One student."""
 
     name = models.CharField(max_length=100)
-    ssn_token = models.BinaryField()
+    ssn = encrypted(models.CharField(max_length=11), keyset=KEYSET)
 
     def __str__(self) -> str:
         return self.name
-
-    @property
-    def ssn(self) -> str:
-        """The social security number, decrypted now."""
-        return keystores["default"].fernet(KEYSET).decrypt(bytes(self.ssn_token)).decode()
-
-    @ssn.setter
-    def ssn(self, number: str) -> None:
-        self.ssn_token = keystores["default"].fernet(KEYSET).encrypt(number.encode())

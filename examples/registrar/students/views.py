@@ -9,6 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
 from strongroom.django import keystores
+from strongroom.django.encrypted import Cell
 from strongroom.errors import SignatureError
 from students import transcripts
 from students.models import KEYSET, Student
@@ -20,9 +21,7 @@ def enrol(request: HttpRequest) -> HttpResponse:
     """POST name and ssn: a new student."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    student = Student(name=request.POST["name"])
-    student.ssn = request.POST["ssn"]
-    student.save()
+    student = Student.objects.create(name=request.POST["name"], ssn=request.POST["ssn"])
     return JsonResponse({"student": student.pk}, status=201)
 
 
@@ -31,11 +30,11 @@ def record(request: HttpRequest, number: int) -> HttpResponse:
     """GET a student, with the last four digits only. The token is cached for five minutes."""
     box = keystores["default"].fernet(KEYSET)
     key = f"ssn-token-{number}"
-    student = get_object_or_404(Student, pk=number)
+    student = get_object_or_404(Student.objects.defer("ssn").annotate(token=Cell("ssn")), pk=number)
     token = cache.get(key)
     cached = token is not None
     if token is None:
-        token = bytes(student.ssn_token)
+        token = student.token
         cache.set(key, token, timeout=300)
     ssn = box.decrypt(token).decode()
     return JsonResponse({"student": number, "name": student.name, "ssn": f"***-**-{ssn[-4:]}", "cached": cached})
@@ -43,7 +42,7 @@ def record(request: HttpRequest, number: int) -> HttpResponse:
 
 def transcript(request: HttpRequest, number: int) -> HttpResponse:
     """GET a signed transcript of a student."""
-    student = get_object_or_404(Student, pk=number)
+    student = get_object_or_404(Student.objects.defer("ssn"), pk=number)
     signed = transcripts.issue({"student": number, "name": student.name, "standing": "good"})
     return HttpResponse(signed, content_type="text/plain")
 

@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from django.db import migrations, models
 
+from strongroom.django.encrypted import encrypted
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -14,7 +16,10 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=100)),
-                ("ssn_token", models.BinaryField()),
+                (
+                    "ssn",
+                    encrypted(models.CharField(max_length=11), keyset="student-records", id="students.Student.ssn"),
+                ),
             ],
         ),
     ]
