@@ -9,7 +9,8 @@ import pytest
 from strongroom.errors import ExistsError, FormatError, IntegrityError, NotFoundError, PolicyError, SettingsError
 from strongroom.model.names import parse_name
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.header import Header, Pending, Recipient, lineage
+from strongroom.sealing.header import Header, Pending, Recipient
+from strongroom.sealing.lineage import lineage
 from strongroom.sealing.root import Root
 from strongroom.sealing.slots import DevelopmentSlot, OpenPgpSlot
 from tests.sealing.builders import (

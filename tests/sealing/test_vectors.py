@@ -22,9 +22,10 @@ from strongroom.primitives.kdf import argon2id
 from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.wrapping import pad64
 from strongroom.sealing.credentials import Credential, WithIdentity, WithPassphrase
-from strongroom.sealing.header import Header, lineage
+from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import decode_header, encode_header
 from strongroom.sealing.identities import format_identity, identity_from_file, parse_identity
+from strongroom.sealing.lineage import lineage
 from strongroom.sealing.passphrases import passphrase_from_text
 from strongroom.sealing.root import Root
 from strongroom.sealing.unsealing import unseal

@@ -225,6 +225,7 @@ def test_during_a_root_rotation_exactly_the_listed_records_count(checkout: Check
     new = new_root(2, store=old.store)
     listed = Pending(name=NAME, mac=record_under(old, keyset).mac)
     header = checkout.header.rotated(old, new, pending=(listed,))
+    checkout.directory.write_header(encode_header(header, new), replaces=checkout.directory.header())
     store = SealedStore(checkout.directory, new, header, witness=checkout.witness())
     assert store.load(NAME).material(1) == SecretBytes(b"o" * 32)
     with pytest.raises(IntegrityError, match="unlisted"):
@@ -457,7 +458,9 @@ def test_a_plaintext_root_on_the_disk_is_an_exposed_root_unless_the_team_registe
     with pytest.raises(ExposedRootError, match="in the clear"):
         store.create(new_keyset(checkout.root, "another"))
     assert isinstance(hindrance(checkout.open()), ExposedRootError)
-    registered = SealedStore(checkout.directory, checkout.root, checkout.header.with_registered(True))
+    header = checkout.header.with_registered(True)
+    checkout.directory.write_header(encode_header(header, checkout.root), replaces=checkout.directory.header())
+    registered = SealedStore(checkout.directory, checkout.root, header)
     assert hindrance(registered) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -62,8 +63,8 @@ def seal_ledger(store: SealedStore, ledger: Ledger, *, group: str) -> bytes:
 
 
 def open_ledger(store: SealedStore, sealed: bytes, *, group: str) -> Ledger:
-    """What `seal_ledger` sealed. IntegrityError for anything else, so also after the root was rotated."""
-    opened = store.root.open(sealed, name=_place(group), key_id=_KEY_ID, type=KeyType.SECRET, purpose=Purpose.SECRET)
+    """What `seal_ledger` sealed, under the root of now or an older one. IntegrityError for anything else."""
+    opened = _opened(store, sealed, group)
     try:
         wire = _DECODER.decode(opened.reveal())
         return Ledger(
@@ -75,6 +76,17 @@ def open_ledger(store: SealedStore, sealed: bytes, *, group: str) -> Ledger:
         )
     except (msgspec.MsgspecError, FormatError):
         raise IntegrityError(f"the ledger of the publication for {group!r} is none") from None
+
+
+def _opened(store: SealedStore, sealed: bytes, group: str) -> SecretBytes:
+    place, kind, purpose = _place(group), KeyType.SECRET, Purpose.SECRET
+    try:
+        return store.root.open(sealed, name=place, key_id=_KEY_ID, type=kind, purpose=purpose)
+    except IntegrityError:
+        for older in store.older_roots():
+            with contextlib.suppress(IntegrityError):
+                return older.open(sealed, name=place, key_id=_KEY_ID, type=kind, purpose=purpose)
+        raise
 
 
 def _place(group: str) -> KeysetName:

@@ -17,6 +17,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.keystore.approving import AdminChange, approved, sealed_to
+from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.people import label_of, parse_fingerprint
@@ -102,7 +103,7 @@ def _listed(keystore: KeyStore, environ: Mapping[str, str] | None) -> tuple[Cert
         return ()
     engine = find_engine(environ=_environ(environ))
     try:
-        repository = _repository(keystore, engine, environ)
+        repository = repository_beside(keystore, engine, environ)
         return () if repository is None else repository.admin_certificates()
     finally:
         engine.close()
@@ -117,7 +118,7 @@ def approve_admin(keystore: KeyStore, fingerprint: str, *, environ: Mapping[str,
     wanted = parse_fingerprint(fingerprint)
     engine = find_engine(environ=_environ(environ))
     try:
-        repository = _repository(keystore, engine, environ)
+        repository = repository_beside(keystore, engine, environ)
         listed = () if repository is None else repository.admin_certificates()
         for certificate in listed:
             if certificate.fingerprint == wanted:
@@ -181,7 +182,7 @@ def _add(
     store = keystore.sealed
     if any(each.fingerprint == certificate.fingerprint for each in store.header.recipients):
         raise ExistsError(f"{certificate.label} is an approved admin already", hint="strongroom admin list")
-    repository = _repository(keystore, engine, environ)
+    repository = repository_beside(keystore, engine, environ)
     # everything that can be refused is refused before the first file is changed
     sealed = sealed_to(keystore, certificate, repository, engine, role=role)
     changed: tuple[str, ...] = ()
@@ -207,16 +208,6 @@ def _first_listed(
         top, admin=certificate, label=label_of(certificate), commit=False, engine=engine, environ=_environ(environ)
     )
     return made, (made.data.name, ".gitignore")
-
-
-def _repository(keystore: KeyStore, engine: Engine, environ: Mapping[str, str] | None) -> Repository | None:
-    base = _base(keystore)
-    if base is None:
-        return None
-    try:
-        return Repository.discover(base.parent, engine=engine, environ=_environ(environ), clock=keystore.clock)
-    except NotFoundError:
-        return None
 
 
 def _keep_out_of_store(path: Path, base: Path | None) -> None:

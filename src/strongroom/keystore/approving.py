@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strongroom.blackbox.repository import Repository
@@ -48,7 +49,7 @@ def sealed_to(
         header = old.with_subkeys(recipient.fingerprint, recipient.subkeys)
     else:
         header = old.with_recipient(recipient)
-    certificates = _certificates(header, certificate, repository, engine)
+    certificates = certificates_of(header, repository, engine, known=(certificate,))
     return Sealed(recipient, header, seal_root_file(store.root, header, certificates, engine=engine, now=now))
 
 
@@ -72,14 +73,19 @@ def approved(
     )
 
 
-def _certificates(header: Header, new: Certificate, repository: Repository | None, engine: Engine) -> list[Certificate]:
-    """One certificate for each approved recipient, by full fingerprint, narrowed to the approved subkeys."""
-    known = {new.fingerprint: new}
+def certificates_of(
+    header: Header, repository: Repository | None, engine: Engine, *, known: Sequence[Certificate] = ()
+) -> list[Certificate]:
+    """One certificate for each approved recipient, by full fingerprint, narrowed to the approved subkeys.
+
+    From those that are `known`, from BlackBox's keyring, or from the user's own. NoSecretKeyError, RecipientError.
+    """
+    at_hand = {each.fingerprint: each for each in known}
     if repository is not None:
-        known.update((each.fingerprint, each) for each in repository.admin_certificates())
+        at_hand.update((each.fingerprint, each) for each in repository.admin_certificates())
     found = []
     for recipient in header.recipients:
-        certificate = known.get(recipient.fingerprint)
+        certificate = at_hand.get(recipient.fingerprint)
         if certificate is None:
             certificate = engine.certificate(recipient.fingerprint)
         found.append(certificate.narrowed(recipient.subkeys))

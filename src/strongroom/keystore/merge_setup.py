@@ -13,7 +13,8 @@ from strongroom.errors import GitError, NotFoundError, StoreError
 from strongroom.keystore import acts
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, directory_of
-from strongroom.stores.directory import ATTRIBUTES, DirectoryStore
+from strongroom.stores.directory import DirectoryStore
+from strongroom.stores.preparing import ATTRIBUTES
 
 DRIVER = "strongroom"
 """The name of the driver, in .gitattributes and in git's configuration."""

@@ -30,7 +30,7 @@ from strongroom.sealing.header_codec import decode_header, encode_header
 from strongroom.sealing.passphrases import passphrase_from_bytes
 from strongroom.sealing.root import Root
 from strongroom.sealing.slots import DevelopmentSlot
-from strongroom.sealing.unsealing import unseal
+from strongroom.sealing.unsealing import Unsealed, unseal
 from strongroom.stores.base import Store
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.memory import MemoryStore
@@ -135,25 +135,38 @@ def _open_sealed(
     clock: Clock,
     environ: Mapping[str, str],
 ) -> KeyStore:
-    unverified = decode_header(store.header())
     engines = Engines()
+    decode_header(store.header())  # a store that cannot be opened is told before anybody is asked for a passphrase
     try:
         offered, _ = credentials(given, engines, environ)
-        unsealed = unseal(unverified, store.attachment, offered)
+    finally:
+        engines.close()
+
+    def reopen() -> Unsealed:
+        """The header of now, with the credentials of the opening: how a process follows a rotation of the root."""
+        try:
+            return unseal(decode_header(store.header()), store.attachment, offered)
+        finally:
+            engines.close()
+
+    try:
+        unsealed = reopen()
     except NoSecretKeyError as error:
         if "IDENTITY" in error.hint:
             raise
         hint = f"{error.hint}; a machine sets STRONGROOM_IDENTITY_FILE; strongroom doctor tells more"
         raise NoSecretKeyError(str(error), hint=hint) from None
-    finally:
-        engines.close()
-    witness = open_witness(unverified.claims.store, directory, setting=settings.witness, environ=environ)
+    witness = open_witness(unsealed.header.store, directory, setting=settings.witness, environ=environ)
     notices = check_origin(unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict)
     if unsealed.header.registered and store.lies_open(unsealed.header.root):
         # elsewhere it is an exposed root; this team asked for it (DESIGN section 4, init --register)
         told = f"root {unsealed.header.root} lies in the clear in {str(directory)!r}, where BlackBox's scripts put it"
         notices = (*notices, f"{told}; whoever can read this host has it: remove the file")
-    source = SealedStore(store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience)
+    if unsealed.header.pending:
+        notices = (*notices, "a rotation of the root was broken off: strongroom root rotate goes on with it")
+    source = SealedStore(
+        store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience, reopen=reopen
+    )
     keystore = KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
     if settings.cache is not None and split_url(settings.cache) is not None:
         keystore.after_change = publish_changes(

@@ -272,7 +272,10 @@ class Header:
         if old.ref != self.ref or new.store != self.store or new.number != self.root + 1:
             raise PolicyError(f"root {new.number} cannot follow root {self.root} of this store")
         if self.pending:
-            raise PolicyError(f"{len(self.pending)} records are still under the root before root {self.root}")
+            raise PolicyError(
+                f"{len(self.pending)} records are still under the root before root {self.root}",
+                hint="strongroom root rotate goes on with what was broken off",
+            )
         past = replace(self.newest, sealed=new.seal_older(old), slots=())
         entry = SealedRoot(
             number=new.number,
@@ -292,6 +295,21 @@ class Header:
         """The last header of a rotation: every record is under the newest root."""
         return self._next(pending=())
 
+    def without_roots(self, through: int) -> Self:
+        """Forget the older roots up to this number: nothing here opens what is under them. NotFoundError; PolicyError.
+
+        A pin that names one of them leads nowhere any more.
+        """
+        self.sealed_root(through)
+        if through == self.root:
+            raise PolicyError(f"root {through} is the newest one", hint="strongroom root rotate makes another first")
+        if self.pending:
+            raise PolicyError(
+                f"{len(self.pending)} records are still under the root before root {self.root}",
+                hint="strongroom root rotate goes on with what was broken off",
+            )
+        return self._next(roots=tuple(root for root in self.roots if root.number > through))
+
     def _with_slots(self, slots: tuple[AnySlot, ...], *, recipients: tuple[Recipient, ...]) -> Self:
         if not slots:
             raise PolicyError("the last slot cannot go: the store could never be opened again")
@@ -300,20 +318,3 @@ class Header:
 
     def _next(self, **changes: object) -> Self:
         return replace(self, revision=Revision(self.revision + 1), **changes)  # type: ignore[arg-type]  # the names are this file's own
-
-
-def lineage(header: Header, root: Root) -> tuple[Root, ...]:
-    """The older roots that the header still holds, newest first, each of which vouches for the one after it.
-
-    A pin or witness that knows any of them may follow to `root`: only a holder of the older root could have made the
-    link. IntegrityError when one does not open, is not the one named, or does not vouch.
-    """
-    found = [root]
-    for newer, older in zip(reversed(header.roots[1:]), reversed(header.roots[:-1]), strict=True):
-        if older.sealed is None or newer.link is None:  # the header's own laws exclude it
-            raise FormatError(f"root {older.number} is not sealed under root {newer.number}, or not linked to it")
-        ref = RootRef(store=header.store, number=older.number, id=older.id)
-        opened = found[-1].open_older(older.sealed, ref)
-        opened.check_link(newer.id, newer.link)
-        found.append(opened)
-    return tuple(found[1:])

@@ -56,7 +56,7 @@ class Audience:
         return ExposedRootError(
             "; ".join(self.findings()),
             hint="if you know the recipient: strongroom admin approve FPR; if not, he knows every key that is here:"
-            " make a new store with strongroom init, and new keys in it",
+            " strongroom root rotate, then strongroom rotate --exposed",
         )
 
 

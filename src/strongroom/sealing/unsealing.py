@@ -65,7 +65,7 @@ def unseal(header: UnverifiedHeader, read: ReadAttachment, credentials: Sequence
         for slot, root in _openings(header.claims, read, credential):
             if isinstance(root, Root):
                 return Unsealed(
-                    root=root, header=header.verify(root), slot=slot, audience=_audience(header.claims, read)
+                    root=root, header=header.verify(root), slot=slot, audience=audience_in(header.claims, read)
                 )
             failures.append((credential, slot, root))
     raise _refusal(header.claims, failures) from None
@@ -125,7 +125,8 @@ def _openings(
                 yield slot, root
 
 
-def _audience(claims: Header, read: ReadAttachment) -> Audience:
+def audience_in(claims: Header, read: ReadAttachment) -> Audience:
+    """To whom the header's root file is encrypted; a file that cannot be read is one that cannot be judged."""
     slot = claims.openpgp
     if slot is None:
         return Audience()

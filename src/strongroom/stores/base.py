@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from strongroom.errors import StrongroomError
 from strongroom.model.keyset import Keyset
@@ -25,6 +25,14 @@ class Oddity:
     """Its path below the directory of the records, as it is; anyone chose it, so it is shown with `!r`."""
     problem: str
     """What is wrong with it, as words that follow the place."""
+
+
+class Change(NamedTuple):
+    """A record to be written in place of its revision `replaces`."""
+
+    name: KeysetName
+    raw: bytes
+    replaces: Revision
 
 
 class Store(Protocol):
@@ -54,12 +62,20 @@ class Store(Protocol):
         """
         ...
 
+    def header_stamp(self) -> object:
+        """A cheap token that is equal while the header is the same, another one after a change; None without one."""
+        ...
+
     def attachment(self, name: str) -> bytes:
         """The file `root.N.gpg` beside the header. NotFoundError."""
         ...
 
     def write_attachment(self, name: str, raw: bytes) -> None:
         """Put a file `root.N.gpg` in place, whether there is one or not."""
+        ...
+
+    def remove_attachment(self, name: str) -> None:
+        """Take a file `root.N.gpg` away; there may be none."""
         ...
 
     def lies_open(self, number: int) -> bool:
@@ -91,6 +107,13 @@ class Store(Protocol):
 
         ExistsError; ConflictError when another revision, or none, is there; FormatError when what is there cannot be
         read.
+        """
+        ...
+
+    def write_many(self, records: Sequence[Change]) -> None:
+        """`write` many records, each of them whole or not at all, at the price of one look at the disk for all.
+
+        An error may leave some of them written. Errors as `write`.
         """
         ...
 

@@ -23,41 +23,15 @@ from strongroom.errors import ConflictError, ExistsError, FormatError, NotFoundE
 from strongroom.model.codec import MAX_RECORD, decode
 from strongroom.model.names import KeysetName, Revision
 from strongroom.sealing.header_codec import MAX_HEADER
-from strongroom.stores.base import WAIT, Oddity, Store
+from strongroom.stores.base import WAIT, Change, Oddity, Store
 from strongroom.stores.descending import KEYSETS, make_records, open_records
 from strongroom.stores.listing import ENDING, Listing
 from strongroom.stores.locking import FileLock
-from strongroom.stores.placing import (
-    DIRECTORY,
-    TEMPORARY,
-    entries,
-    make_directory,
-    place,
-    read_file,
-    sweep,
-    told,
-    trouble,
-)
+from strongroom.stores.placing import DIRECTORY, entries, place, read_file, staged, sweep, sync, told, trouble
+from strongroom.stores.preparing import HEADER, LOCK, prepare
 
-HEADER: Final = "store.json"
-LOCK: Final = ".lock"
 MAX_ATTACHMENT: Final = 4 * 1024 * 1024
 """Bytes of the largest root file: 256 recipients with keys of 16,384 bits take a fifth of it."""
-
-ATTRIBUTES: Final = b"""\
-# Strongroom: these files are bytes, and git changes no line end in them. A host without the merge driver merges
-# records as text; a record that does not come out whole is refused.
-* -text
-*.gpg binary
-keysets/** merge=strongroom
-workers/** merge=strongroom
-store.json merge=strongroom
-"""
-IGNORED: Final = b"""\
-# Strongroom: what belongs to this host alone.
-/.lock
-/.new-*
-"""
 
 _ATTACHMENT = re.compile(r"root\.[1-9][0-9]{0,8}\.gpg")
 _STAMP = attrgetter("st_mtime_ns", "st_ctime_ns", "st_size", "st_ino")
@@ -84,7 +58,7 @@ class DirectoryStore:
         ExistsError where there is a store, or anything else.
         """
         store = cls(directory)
-        store._make()
+        prepare(store._directory, store._lock, names=store.names)
         return store
 
     def __repr__(self) -> str:
@@ -131,6 +105,15 @@ class DirectoryStore:
                 raise ConflictError(f"the header of {self.location!r} was changed meanwhile; nothing was written")
             self._place(raw, HEADER, directory=top, top=top, shown=repr(HEADER))
 
+    def header_stamp(self) -> object:
+        """Times, size and inode of the header's file; None where there is none."""
+        try:
+            return _STAMP(os.stat(f"{self._directory}/{HEADER}", follow_symlinks=False))  # noqa: PTH116  asked as often as `stamp`
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise trouble(error, repr(HEADER), "read") from None
+
     def attachment(self, name: str) -> bytes:
         """The file `root.N.gpg`."""
         return self._read_top(_attachment(name), limit=MAX_ATTACHMENT)
@@ -140,6 +123,14 @@ class DirectoryStore:
         checked = _attachment(name)
         with self.lock(), self._top("write", checked) as top:
             self._place(raw, checked, directory=top, top=top, shown=repr(checked))
+
+    def remove_attachment(self, name: str) -> None:
+        """Take a file `root.N.gpg` away; there may be none."""
+        checked = _attachment(name)
+        with self.lock(), self._top("remove", checked) as top, told(repr(checked), "remove"):
+            if checked in entries(top):
+                os.unlink(checked, dir_fd=top)
+                os.fsync(top)
 
     def lies_open(self, number: int) -> bool:
         """Whether there is a `root.N`, which is what the original scripts make of a `root.N.gpg`."""
@@ -212,6 +203,22 @@ class DirectoryStore:
             finally:
                 os.close(directory)
 
+    def write_many(self, records: Sequence[Change]) -> None:
+        """`write` many records: all are on the disk before the first is renamed into its place."""
+        shown = f"{len(records)} records"
+        with self.lock(), self._top("write", shown) as top:
+            for record in records:
+                self._check_replaced(record.name, record.replaces)
+            with told(shown, "write"):
+                sweep(top)
+                with staged([record.raw for record in records], top=top) as temporaries:
+                    by_directory: dict[str, list[tuple[str, str]]] = {}
+                    for record, temporary in zip(records, temporaries, strict=True):
+                        above, _, base = record.name.rpartition("/")
+                        by_directory.setdefault(above, []).append((temporary, f"{base}{ENDING}"))
+                    for above, renamed in by_directory.items():
+                        self._rename(renamed, above, top=top, shown=shown)
+
     def lock(self, *, wait: float = WAIT) -> AbstractContextManager[None]:
         """Be the only writer for a block."""
         return self._lock.held(wait=wait)
@@ -248,6 +255,15 @@ class DirectoryStore:
             sweep(top)
         place(raw, name, directory=directory, top=top, shown=shown)
 
+    def _rename(self, renamed: Sequence[tuple[str, str]], above: str, *, top: int, shown: str) -> None:
+        directory = make_records(above, top=top)
+        try:
+            for temporary, name in renamed:
+                os.rename(temporary, name, src_dir_fd=top, dst_dir_fd=directory)
+            sync(directory, shown=shown)
+        finally:
+            os.close(directory)
+
     def _read_top(self, name: str, *, limit: int) -> bytes:
         with self._top("read", repr(name)) as top, told(repr(name), "read"):
             return read_file(name, directory=top, limit=limit)
@@ -274,33 +290,6 @@ class DirectoryStore:
                 return Listing(keysets)
             finally:
                 os.close(keysets)
-
-    def _make(self) -> None:
-        shown = f"store {self.location!r}"
-        with told(shown, "make"):
-            self._directory.mkdir(mode=0o755, exist_ok=True)  # for people and git: what is secret in it is sealed
-        self._check_unused(shown)  # before the lock: in somebody else's directory not even that is left
-        with self.lock(), self._top("make", shown) as top:
-            self._check_unused(shown)
-            for name, raw in ((".gitattributes", ATTRIBUTES), (".gitignore", IGNORED)):
-                self._place(raw, name, directory=top, top=top, shown=repr(name))
-            with told(shown, "make"):
-                make_directory(KEYSETS, directory=top)
-
-    def _check_unused(self, shown: str) -> None:
-        with self._top("make", shown) as top, told(shown, "make"):
-            present = entries(top)
-        if HEADER in present:
-            raise ExistsError(f"there is a store in {self.location!r} already", hint="strongroom doctor")
-        foreign = sorted(each for each in present if each not in _OWN and not TEMPORARY.fullmatch(each))
-        if foreign or (KEYSETS in present and self.names()):
-            first = foreign[0] if foreign else KEYSETS
-            raise ExistsError(
-                f"{self.location!r} is not empty: there is {first!r}", hint="strongroom init DIRECTORY names another"
-            )
-
-
-_OWN = frozenset({LOCK, KEYSETS, ".gitattributes", ".gitignore"})
 
 
 def _attachment(name: str) -> str:

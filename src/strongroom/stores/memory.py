@@ -16,7 +16,7 @@ from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.hpke import HpkeSlot, generate_private
 from strongroom.sealing.root import Root
-from strongroom.stores.base import WAIT, Oddity, Store
+from strongroom.stores.base import WAIT, Change, Oddity, Store
 from strongroom.stores.locking import ThreadLock
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.seen import NoWitness
@@ -28,7 +28,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._records: dict[KeysetName, tuple[bytes, object]] = {}
         self._attachments: dict[str, bytes] = {}
-        self._header: bytes | None = None
+        self._header: tuple[bytes, object] | None = None
         self._lock = ThreadLock("the store in memory")
 
     def __repr__(self) -> str:
@@ -48,16 +48,21 @@ class MemoryStore:
         """The header's bytes."""
         if self._header is None:
             raise NotFoundError("the store in memory has no header")
-        return self._header
+        return self._header[0]
 
     def write_header(self, raw: bytes, *, replaces: bytes | None) -> None:
         """Put a header in place of the one with these very bytes; None: there must be none."""
         with self.lock():
-            if self._header != replaces:
+            present = None if self._header is None else self._header[0]
+            if present != replaces:
                 if replaces is None:
                     raise ExistsError("the store in memory has a header already")
                 raise ConflictError("the header in memory was changed meanwhile; nothing was written")
-            self._header = bytes(raw)
+            self._header = (bytes(raw), object())
+
+    def header_stamp(self) -> object:
+        """An object that was made with the header."""
+        return None if self._header is None else self._header[1]
 
     def attachment(self, name: str) -> bytes:
         """The file `root.N.gpg`."""
@@ -70,6 +75,11 @@ class MemoryStore:
         """Put a file `root.N.gpg` in place."""
         with self.lock():
             self._attachments[name] = bytes(raw)
+
+    def remove_attachment(self, name: str) -> None:
+        """Take a file `root.N.gpg` away."""
+        with self.lock():
+            self._attachments.pop(name, None)
 
     def lies_open(self, number: int) -> bool:
         """False: no script writes here."""
@@ -116,6 +126,12 @@ class MemoryStore:
                         hint="load it and try again",
                     )
             self._records[name] = (bytes(raw), object())
+
+    def write_many(self, records: Sequence[Change]) -> None:
+        """`write` many records."""
+        with self.lock():
+            for record in records:
+                self.write(record.name, record.raw, replaces=record.replaces)
 
     def lock(self, *, wait: float = WAIT) -> AbstractContextManager[None]:
         """Be the only writer for a block."""

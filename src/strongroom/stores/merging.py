@@ -19,9 +19,10 @@ from strongroom.model.merging import subdued, unite
 from strongroom.model.names import KeysetName, Revision, RootId, format_key_id
 from strongroom.model.record import Record
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.header import Header, lineage
+from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import decode_header, encode_header
 from strongroom.sealing.header_merging import unite_headers
+from strongroom.sealing.lineage import lineage
 from strongroom.sealing.root import Root
 from strongroom.stores.workers_codec import Grant, Group, GroupRecord, decode_group, encode_group_body, join_group
 

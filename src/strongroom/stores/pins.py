@@ -9,7 +9,8 @@ from typing import Self
 from strongroom._encoding import b64decode, b64encode
 from strongroom.errors import ForeignStoreError, FormatError, SettingsError, StoreError
 from strongroom.model.names import ID_SIZE, RootId, StoreId
-from strongroom.sealing.header import Header, lineage
+from strongroom.sealing.header import Header
+from strongroom.sealing.lineage import lineage
 from strongroom.sealing.root import Root
 from strongroom.stores.seen import Witness
 

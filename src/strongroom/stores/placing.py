@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from strongroom.errors import FormatError, NotFoundError, StoreError
@@ -68,6 +68,52 @@ def place(raw: bytes, name: str, *, directory: int, top: int, shown: str) -> Non
             with contextlib.suppress(OSError):  # what cannot be removed now, the next writer removes
                 os.unlink(temporary, dir_fd=top)
             raise
+    sync(directory, shown=shown)
+
+
+def _write(name: str, raw: bytes, *, directory: int) -> None:
+    file = os.open(name, _NEW, 0o600, dir_fd=directory)
+    try:
+        _fill(file, raw)
+        # A failed fsync is final: the kernel has dropped the pages and would report success the next time.
+        os.fsync(file)
+    except BaseException:
+        os.close(file)
+        raise
+    os.close(file)  # may fail too (a quota, a network file system): before the rename, so that the old state stands
+
+
+@contextmanager
+def staged(contents: Sequence[bytes], *, top: int) -> Iterator[list[str]]:
+    """Temporary files that hold these bytes and are on the disk, for the block to rename. OSError.
+
+    All are written before the first is synced: a disk that commits its journal for one does so for many. At most some
+    hundreds at once, since each is held open until it is synced.
+    """
+    names: list[str] = []
+    files: list[int] = []
+    try:
+        for raw in contents:
+            names.append(f".new-{secrets.token_hex(8)}")
+            files.append(os.open(names[-1], _NEW, 0o600, dir_fd=top))
+            _fill(files[-1], raw)
+        for file in files:
+            os.fsync(file)  # a failed one is final, as in _write
+        while files:
+            os.close(files.pop())
+        yield names
+    except BaseException:
+        for file in files:
+            with contextlib.suppress(OSError):
+                os.close(file)
+        for name in names:
+            with contextlib.suppress(OSError):  # renamed already, or left to the next writer
+                os.unlink(name, dir_fd=top)
+        raise
+
+
+def sync(directory: int, *, shown: str) -> None:
+    """Have the disk keep what was renamed in a directory. StoreError, which says that it was written all the same."""
     try:
         os.fsync(directory)
     except OSError as error:
@@ -77,19 +123,11 @@ def place(raw: bytes, name: str, *, directory: int, top: int, shown: str) -> Non
         ) from None
 
 
-def _write(name: str, raw: bytes, *, directory: int) -> None:
-    file = os.open(name, _NEW, 0o600, dir_fd=directory)
-    try:
-        rest = memoryview(raw)
-        while rest:
-            rest = rest[os.write(file, rest) :]
-        os.fchmod(file, 0o644)  # git's mode: sealed records are for all who may read the checkout
-        # A failed fsync is final: the kernel has dropped the pages and would report success the next time.
-        os.fsync(file)
-    except BaseException:
-        os.close(file)
-        raise
-    os.close(file)  # may fail too (a quota, a network file system): before the rename, so that the old state stands
+def _fill(file: int, raw: bytes) -> None:
+    rest = memoryview(raw)
+    while rest:
+        rest = rest[os.write(file, rest) :]
+    os.fchmod(file, 0o644)  # git's mode: sealed records are for all who may read the checkout
 
 
 def sweep(top: int) -> None:

@@ -15,7 +15,7 @@ from strongroom.stores.base import Opened
 class SealedKeyset:
     """One verified keyset. `root_of` gives the root of an id for as long as the store is open, then ClosedError."""
 
-    __slots__ = ("_root", "_root_of", "hindrance", "keyset")
+    __slots__ = ("_root_of", "hindrance", "keyset", "root")
 
     verified = True
 
@@ -24,7 +24,8 @@ class SealedKeyset:
     ) -> None:
         self.keyset = keyset
         self.hindrance = hindrance
-        self._root = root
+        self.root = root
+        """The root that its record is under."""
         self._root_of = root_of
 
     def __repr__(self) -> str:
@@ -36,7 +37,7 @@ class SealedKeyset:
         version = keyset.version(number)
         if version.sealed is None:
             raise StateError(f"version {number} of {keyset.name!r} is destroyed", hint=f"strongroom show {keyset.name}")
-        return self._root_of(self._root).open(
+        return self._root_of(self.root).open(
             version.sealed, name=keyset.name, key_id=version.key_id, type=keyset.type, purpose=keyset.purpose
         )
 

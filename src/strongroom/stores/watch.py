@@ -49,6 +49,13 @@ class Watch:
             hint="'git log' tells which one is right; if this one is: strongroom witness accept",
         )
 
+    def learn_root(self, root: Root) -> None:
+        """Have the witness know a root that was followed to or made. What fails is told; the next opening learns it."""
+        try:
+            self.witness.learn_root(root)
+        except (FormatError, StoreError) as trouble:
+            self._failed(trouble)
+
     def missing(self, name: KeysetName, missing: NotFoundError) -> NotFoundError:
         """The error for a record that is not there, which says so if it was there once."""
         try:

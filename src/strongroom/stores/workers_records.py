@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from strongroom._encoding import b64encode
-from strongroom.errors import ConflictError, ExistsError, IntegrityError, InvalidNameError, NotFoundError, PolicyError
+from strongroom.errors import ConflictError, ExistsError, InvalidNameError, NotFoundError, PolicyError
 from strongroom.model.names import Revision
+from strongroom.sealing.header import Pending
 from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, told
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.workers_codec import (
@@ -25,6 +26,7 @@ from strongroom.stores.workers_codec import (
     decode_group,
     encode_group_body,
     join_group,
+    place_of,
 )
 
 WORKERS: Final = "workers"
@@ -62,46 +64,17 @@ class WorkerGroups:
 
     def record(self, name: str) -> GroupRecord:
         """A group as it rests, with its MAC, verified now. NotFoundError."""
-        checked, shown = check_group(name), f"worker group {name!r}"
-        try:
-            with self._opened("read", shown) as workers, told(shown, "read"):
-                raw = read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
-        except NotFoundError:
-            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
-        record = decode_group(raw, name=checked)
-        root = self._store.root
-        if record.root != root.id:
-            raise IntegrityError(
-                f"{shown} is under root {b64encode(record.root)}; the store's is {b64encode(root.id)}",
-                hint="see 'git log' for who changed it",
-            )
-        try:
-            root.check_record(record.body, record.mac)
-        except IntegrityError as trouble:
-            raise IntegrityError(f"{shown}: {trouble}", hint=trouble.hint) from None
-        return record
+        self._store.follow()
+        return self._record(name)
 
     def write(self, group: Group, *, replaces: Revision | None) -> None:
         """Put a group in place of its revision `replaces`; None: there must be none.
 
         ExistsError; ConflictError when another writer was first; ExposedRootError, StaleError as the store.
         """
-        shown = f"worker group {group.name!r}"
-        root = self._store.root
-        body = encode_group_body(group, root.id)
-        with self._store.writing(), self._top() as top:
+        with self._store.writing():
             self._check_replaced(group.name, replaces)
-            with told(shown, "write"):
-                sweep(top)
-                make_directory(WORKERS, directory=top)
-            with self._opened("write", shown) as workers:
-                place(
-                    join_group(body, root.record_mac(body)),
-                    f"{group.name}{_ENDING}",
-                    directory=workers,
-                    top=top,
-                    shown=shown,
-                )
+            self._put(group)
 
     def remove(self, name: str) -> None:
         """Forget a group. What was published to it stays readable to it until that expires. NotFoundError."""
@@ -110,9 +83,48 @@ class WorkerGroups:
             os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
             os.fsync(workers)
 
+    def pending(self) -> tuple[Pending, ...]:
+        """What the header of a rotation says of each group (docs/format.md, section 9). As `read`."""
+        return tuple(Pending(name=place_of(name), mac=self._record(name).mac) for name in self.names())
+
+    def rewrap(self) -> int:
+        """Bring every group under the newest root that is not yet; how many were written."""
+        moved = 0
+        for name in self.names():
+            with self._store.lock():
+                self._store.follow()
+                record = self._record(name)
+                if record.root != self._store.root.id:
+                    self._put(replace(record.group, revision=Revision(record.group.revision + 1)))
+                    moved += 1
+        return moved
+
     def path_of(self, name: str) -> Path:
         """The file to give to git for a group."""
         return self._directory / WORKERS / f"{name}{_ENDING}"
+
+    def _record(self, name: str) -> GroupRecord:
+        checked, shown = check_group(name), f"worker group {name!r}"
+        try:
+            with self._opened("read", shown) as workers, told(shown, "read"):
+                raw = read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
+        except NotFoundError:
+            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
+        record = decode_group(raw, name=checked)
+        self._store.check_authentic(record.body, record.mac, root=record.root, place=place_of(checked), shown=shown)
+        return record
+
+    def _put(self, group: Group) -> None:
+        """Write a group under the newest root. Under the lock."""
+        shown, root = f"worker group {group.name!r}", self._store.root
+        body = encode_group_body(group, root.id)
+        with self._top() as top:
+            with told(shown, "write"):
+                sweep(top)
+                make_directory(WORKERS, directory=top)
+            with self._opened("write", shown) as workers:
+                raw = join_group(body, root.record_mac(body))
+                place(raw, f"{group.name}{_ENDING}", directory=workers, top=top, shown=shown)
 
     def _check_replaced(self, name: str, replaces: Revision | None) -> None:
         try:

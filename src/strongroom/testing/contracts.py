@@ -30,7 +30,7 @@ from strongroom.model.policy import Policy
 from strongroom.model.record import MAC_SIZE, Record
 from strongroom.model.types import KeyType, Prefix, Purpose
 from strongroom.model.version import Version
-from strongroom.stores.base import Store
+from strongroom.stores.base import Change, Store
 
 
 def record_of(name: str, revision: int = 1, *, label: str = "") -> bytes:
@@ -163,6 +163,18 @@ class StoreContract:
         asked = [KeysetName(name) for name in ("deep/er/beta", "missing", "alpha", "deep/missing")]
         assert store.read_many(asked) == [record_of("deep/er/beta"), None, record_of("alpha"), None]
 
+    def test_many_records_are_replaced_each_by_its_revision(self) -> None:
+        store = self.make_store()
+        store.write_many(())
+        names = [KeysetName(name) for name in ("alpha", "deep/er/beta", "deep/gamma")]
+        for name in names:
+            store.write(name, record_of(name), replaces=None)
+        store.write_many([Change(name, record_of(name, 2), Revision(1)) for name in names])
+        assert store.read_many(names) == [record_of(name, 2) for name in names]
+        with _raises(ConflictError):
+            store.write_many([Change(names[0], record_of("alpha", 3), Revision(1))])
+        assert self.reopened(store).read(names[0]) == record_of("alpha", 2)
+
     def test_a_stamp_stays_while_the_record_stays_and_changes_with_it(self) -> None:
         store = self.make_store()
         store.write(_NAME, record_of("student-records"), replaces=None)
@@ -201,6 +213,25 @@ class StoreContract:
         store.write_attachment("root.1.gpg", b"\x84two")
         assert store.attachment("root.1.gpg") == b"\x84two"
         assert not store.lies_open(1)
+
+    def test_a_header_stamp_stays_while_the_header_stays_and_changes_with_it(self) -> None:
+        store = self.make_store()
+        assert store.header_stamp() is None
+        store.write_header(b"first\n", replaces=None)
+        stamp = store.header_stamp()
+        assert stamp is not None
+        store.write(_NAME, record_of("student-records"), replaces=None)
+        assert store.header_stamp() == stamp
+        store.write_header(b"other\n", replaces=b"first\n")
+        assert store.header_stamp() not in {None, stamp}
+
+    def test_an_attachment_is_removed_and_may_be_gone_already(self) -> None:
+        store = self.make_store()
+        store.write_attachment("root.1.gpg", b"\x84one")
+        store.remove_attachment("root.1.gpg")
+        store.remove_attachment("root.1.gpg")
+        with _raises(NotFoundError):
+            store.attachment("root.1.gpg")
 
     # -- the lock
 
