@@ -22,6 +22,7 @@ VERBS = [
     "deactivate", "policy",
     "pin", "encrypt", "decrypt", "reveal", "jwks", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
+    "root list", "root rotate", "root destroy", "exposed",
     "git-setup", "git-merge", "adopt",
     "recovery create", "recovery drill", "recovery restore",
     "backup create", "backup verify", "backup restore", "checkpoint create", "checkpoint verify",

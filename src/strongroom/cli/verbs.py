@@ -47,6 +47,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
     ),
     "People and machines": (
         Verb("admin", "List, add and approve those who can open the root.", "admin", "admin"),
+        Verb("exposed", "What somebody could read who should not any more.", "exposed", "exposed"),
         Verb("root", "Replace the root key, and forget old ones.", "root", "root"),
         Verb("role", "Make role accounts, for machines.", "role", "role"),
         Verb("worker", "Groups of processes that read what was granted to them.", "worker", "worker"),

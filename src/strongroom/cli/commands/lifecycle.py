@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from strongroom.cli.completing import existing_name
+from strongroom.cli.commands.exposed import rotate_exposed
+from strongroom.cli.completing import existing_name, keyset_names
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
 from strongroom.cli.progress import busy
@@ -49,16 +50,27 @@ def read_value(value_file: Path | None) -> SecretBytes | None:
         "strongroom rotate student-records",
         "strongroom rotate student-records --now",
         "strongroom rotate database-url --value-file new-url.txt",
+        "strongroom rotate --exposed          all that 'strongroom exposed' lists",
     ),
 )
-@existing_name
+@click.argument("name", required=False, shell_complete=keyset_names)
 @click.option("--now", is_flag=True, help="Promote at once: hosts that have not got it yet cannot read what it makes.")
+@click.option("--exposed", is_flag=True, help="Rotate all that 'strongroom exposed' lists.")
 @value_options
 @verb
-def rotate(session: Session, name: str, *, now: bool, value_file: Path | None, generate: bool) -> None:
+def rotate(
+    session: Session, name: str | None, *, now: bool, exposed: bool, value_file: Path | None, generate: bool
+) -> None:
     """Add a version to NAME. It becomes primary after the keyset's propagation; old versions go on reading."""
     from strongroom.cli import views
 
+    if exposed:
+        if name is not None or value_file is not None:
+            raise click.UsageError("--exposed rotates a whole list: it takes no NAME and no value")
+        rotate_exposed(session, now=now, generate=generate)
+        return
+    if name is None:
+        raise click.UsageError("rotate what? a NAME, or --exposed")
     keystore = session.open()
     value = read_value(value_file)
     with busy("making the new version"):

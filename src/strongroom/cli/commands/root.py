@@ -63,7 +63,7 @@ def root_list(session: Session) -> None:
     short_help="Make a new root, and bring everything under it.",
     epilog=examples(
         "strongroom root rotate",
-        "strongroom root rotate --exposed 'laptop lost'    and list every keyset as exposed",
+        "strongroom root rotate --exposed 'a laptop was lost'",
     ),
 )
 @click.option("--exposed", metavar="TEXT", help="Somebody could read the old root: why. See 'strongroom exposed'.")
