@@ -17,7 +17,8 @@ from strongroom.errors import FormatError, IntegrityError, InvalidNameError, Sta
 from strongroom.model.diagnosis import diagnose
 from strongroom.model.keyset import MAX_REVISION
 from strongroom.model.names import Revision, RootId, StoreId, parse_name
-from strongroom.sealing.header import Header, lineage
+from strongroom.sealing.header import Header
+from strongroom.sealing.lineage import lineage
 from strongroom.sealing.root import Root
 from strongroom.stores.workers_codec import check_group
 
