@@ -17,8 +17,8 @@ from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.names import parse_name
 from strongroom.model.record import Record
-from strongroom.sealing.header import lineage
 from strongroom.sealing.header_codec import decode_header, encode_header
+from strongroom.sealing.lineage import lineage
 from strongroom.sealing.root import Root
 from strongroom.sealing.unsealing import Unsealed, unseal
 from strongroom.stores.archive import Archive, Entry, write_archive
