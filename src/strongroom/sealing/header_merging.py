@@ -37,7 +37,7 @@ def unite_headers(base: Header | None, ours: Header, theirs: Header) -> tuple[He
     if recipients and recipients != ours.recipients:
         notes.append(
             f"the root file root.{ours.root}.gpg must be sealed to all who are approved now:"
-            " strongroom admin approve FPR, for the one whom the other branch approved"
+            " 'strongroom blackbox addadmin FPR' and 'strongroom admin approve FPR', for whom the other branch approved"
         )
     first = max(ours.roots[0].number, theirs.roots[0].number)  # what one branch destroyed stays so
     roots = tuple(root for root in ours.roots[:-1] if root.number >= first)
