@@ -143,3 +143,46 @@ def test_a_handle_of_another_purpose_is_refused(app: Application) -> None:
         app.keystore.aead("box")
     with pytest.raises(SignatureError):
         app.keystore.verifier("sig").verify(bytes(69), b"x")
+
+
+def test_an_output_of_a_version_that_is_news_opens_at_once(app: Application) -> None:
+    """A rotation with no propagation reaches a reader before he would have asked again."""
+    ks, holder = app.keystore, app.site.keystore
+    handles = {
+        "box": lambda at: at.fernet("box"),
+        "cells": lambda at: at.aead("cells"),
+        "tag": lambda at: at.mac("tag"),
+        "mail": lambda at: at.hybrid("mail"),
+        "rsa": lambda at: at.hybrid("rsa"),
+    }
+    for made in handles.values():
+        assert made(ks).version == 1
+    verifier = ks.verifier("sig")
+    verifier.verify(holder.signer("sig").sign(b"x"), b"x")
+    app.site.clock.move(1.5)  # type: ignore[attr-defined]  # it is a HandClock
+    for made in handles.values():
+        assert made(ks).version == 1
+    verifier.verify(holder.signer("sig").sign(b"x"), b"x")
+    for name in (*handles, "sig"):
+        holder.rotate(name, now=True)
+    if app.shelf is not None:
+        app.shelf.raw = app.site.issue("web", app.shelf.raw).raw
+    # no time has passed
+    assert ks.fernet("box").decrypt(holder.fernet("box").encrypt(b"x")) == b"x"
+    assert ks.aead("cells").decrypt(holder.aead("cells").encrypt(b"x", b"ad"), b"ad") == b"x"
+    ks.mac("tag").verify(holder.mac("tag").compute(b"x"), b"x")
+    assert ks.hybrid("mail").decrypt(holder.hybrid("mail").encrypt(b"x", b""), b"") == b"x"
+    assert ks.hybrid("rsa").decrypt(holder.hybrid("rsa").encrypt(b"x", None), None) == b"x"
+    verifier.verify(holder.signer("sig").sign(b"x"), b"x")
+
+
+def test_what_opens_nowhere_asks_once_a_second_and_no_more(app: Application) -> None:
+    box = app.keystore.fernet("box")
+    app.site.keystore.create("other", "fernet")
+    foreign = app.site.keystore.fernet("other").encrypt(b"x")
+    before = 0 if app.shelf is None else app.shelf.heads
+    for _ in range(200):
+        with pytest.raises(DecryptionError):
+            box.decrypt(foreign)
+    if app.shelf is not None:
+        assert app.shelf.heads <= before + 1

@@ -15,9 +15,12 @@ from strongroom.keystore.reminding import Reminder
 from strongroom.model.keyset import Keyset
 from strongroom.model.periods import Rights, next_end, rights_at
 from strongroom.model.version import Version
-from strongroom.stores.base import Opened, Source
+from strongroom.stores.base import Opened, Refreshed, Source
 
 log = logging.getLogger("strongroom")
+
+DOUBT_EVERY = 1.0
+"""Seconds between two questions that were only asked because something did not open."""
 
 
 class Snapshot:
@@ -74,6 +77,7 @@ class LiveKeyset:
 
     __slots__ = (
         "_counting",
+        "_doubted_at",
         "_failing_since",
         "_gate",
         "_limits",
@@ -101,6 +105,7 @@ class LiveKeyset:
         self._snapshot: Snapshot | None = None
         self._stamp: object = None
         self._loaded_at = 0.0
+        self._doubted_at = float("-inf")
         self._failing_since: float | None = None
 
     def snapshot(self) -> Snapshot:
@@ -142,6 +147,22 @@ class LiveKeyset:
             self._reminder.look(made.keyset, made.primary, made.tally, now=now, monotonic=monotonic)
             self._snapshot = made
             return made
+
+    def doubt(self) -> bool:
+        """An output opened under nothing here: it may be of a version that was not heard of. Ask the source, at most
+        once in DOUBT_EVERY seconds, for anybody can make outputs that open nowhere; whether it knew something newer."""
+        now = self.clock.monotonic()
+        if now < self._doubted_at + DOUBT_EVERY:
+            return False
+        self._doubted_at = now
+        before = self._snapshot
+        if isinstance(self._source, Refreshed):
+            self._source.refresh()
+        with self._lock:
+            if self._snapshot is not None:
+                self._snapshot.until = 0.0
+        after = self.snapshot()
+        return before is None or not before.same_force(after)
 
     def expire(self) -> None:
         """Ask the source at the next use: this process has just changed it."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from strongroom.errors import StrongroomError
 from strongroom.model.keyset import Keyset
@@ -150,6 +150,15 @@ class Opened(Protocol):
 
     def material(self, number: int) -> SecretBytes:
         """The material of a version, opened at each call. NotFoundError; StateError for a destroyed version."""
+        ...
+
+
+@runtime_checkable
+class Refreshed(Protocol):
+    """A source that asks elsewhere only now and then, and can be made to ask now."""
+
+    def refresh(self) -> None:
+        """Ask now. What fails is not told: what is held serves."""
         ...
 
 

@@ -79,6 +79,8 @@ class Aead(Handle[_AeadKit]):
                 return key.decrypt(ciphertext, associated_data)
             except DecryptionError:
                 continue
+        if self._live.doubt():
+            return self.decrypt(ciphertext, associated_data, compromised_too=compromised_too)
         raise kit.unopened(DecryptionError(_FAILED))
 
     def key_id_of(self, ciphertext: bytes) -> KeyId | None:

@@ -89,6 +89,8 @@ class Fernet(Handle[_FernetKit]):
                 return late.decrypt(token, ttl)
             except InvalidToken:
                 pass
+        if self._live.doubt():
+            return self.decrypt(token, ttl, compromised_too=compromised_too)
         raise kit.unopened(DecryptionError(_FAILED))
 
     def key_id_of(self, token: bytes | str) -> KeyId | None:

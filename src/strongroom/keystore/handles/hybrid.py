@@ -107,6 +107,8 @@ class Hybrid(Handle[_HybridKit]):
                     return private.decrypt(ciphertext)
                 except DecryptionError:
                     continue
+            if self._live.doubt():
+                return self.decrypt(ciphertext, context, compromised_too=compromised_too)
             raise kit.unopened(DecryptionError(_FAILED))
         bound = self._checked(context)
         keys = kit.with_compromised if compromised_too else kit.sound
@@ -115,6 +117,8 @@ class Hybrid(Handle[_HybridKit]):
                 return key.decrypt(ciphertext, bound)
             except DecryptionError:
                 continue
+        if self._live.doubt():
+            return self.decrypt(ciphertext, context, compromised_too=compromised_too)
         raise kit.unopened(DecryptionError(_FAILED))
 
     def _check_no_context(self, context: bytes | None) -> None:

@@ -60,4 +60,6 @@ class Mac(Handle[_MacKit]):
                 return key.verify(tag, data)
             except SignatureError:
                 continue
+        if self._live.doubt():
+            return self.verify(tag, data, compromised_too=compromised_too)
         raise kit.unopened(SignatureError(_FAILED))

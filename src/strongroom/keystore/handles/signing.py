@@ -106,6 +106,8 @@ class Verifier(Handle[_VerifierKit]):
                 return key.verify(signature, message)
             except SignatureError:
                 continue
+        if self._live.doubt():
+            return self.verify(signature, message, compromised_too=compromised_too)
         raise kit.unopened(SignatureError(_FAILED))
 
 
