@@ -19,7 +19,9 @@ from django.urls import path
 
 from strongroom.django import keystores
 from strongroom.django.storage import EncryptedStorage
+from strongroom.django.stored import InFiles
 from strongroom.errors import DecryptionError, NotFoundError, PurposeError, SettingsError, UnsupportedError
+from strongroom.keystore.in_use import Use
 from strongroom.primitives.streaming import SEGMENT
 
 KEYSET = "student-files"
@@ -282,6 +284,24 @@ def test_it_is_made_from_settings_over_an_alias_or_a_dict(tmp_path: Path) -> Non
         name = storages["by-alias"].save("x", ContentFile(b"content"))
         assert storages["by-dict"].open(name).read() == b"content"
     assert b"content" not in (tmp_path / "x").read_bytes()
+
+
+def test_what_files_each_version_protects_is_told(tmp_path: Path) -> None:
+    files = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(tmp_path / "in")}}
+    ours = "strongroom.django.storage.EncryptedStorage"
+    keystore = keystores["default"]
+    with override_settings(STORAGES={"kept": {"BACKEND": ours, "OPTIONS": {"storage": files, "keyset": KEYSET}}}):
+        from django.core.files.storage import storages
+
+        assert InFiles("default").uses(keystore.show(KEYSET)) == []
+        storages["kept"].save("a/b/old", ContentFile(b"1"))
+        storages["kept"].save("old", ContentFile(b"2"))
+        keystore.rotate(KEYSET, now=True)
+        storages["kept"].save("new", ContentFile(b"3"))
+        (tmp_path / "in" / "a" / "stray").write_bytes(b"in the clear")
+        place = "the files of STORAGES['kept']"
+        told = InFiles("default").uses(keystore.show(KEYSET))
+        assert told == [Use(place=place, version=1, count=2), Use(place=place, version=2, count=1)]
 
 
 def test_an_address_is_refused_unless_a_view_of_the_site_was_named(inner: Storage) -> None:

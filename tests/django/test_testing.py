@@ -39,7 +39,7 @@ if __name__ == "__main__":
     execute_from_command_line(sys.argv)
 """
 TESTS = """
-import multiprocessing
+import multiprocessing, os
 from django.test import SimpleTestCase, TestCase
 from strongroom.django import keystores
 from strongroom.django.testing import AtRest, override_keystore
@@ -67,7 +67,7 @@ class One(Keys, AtRest, TestCase):
                 self.assertEncryptedAtRest(Student, field, value)
 
     def test_which_process(self):
-        print("process", multiprocessing.parent_process() is not None, self.key_id(), flush=True)
+        os.write(1, f"process {multiprocessing.parent_process() is not None} {self.key_id()}\\n".encode())
 
 @override_keystore()
 class Two(Keys, TestCase):
@@ -84,7 +84,7 @@ class Two(Keys, TestCase):
         self.assertEqual(Student.objects.get().ssn, "078-05-1120")
 
     def test_which_process(self):
-        print("process", multiprocessing.parent_process() is not None, self.key_id(), flush=True)
+        os.write(1, f"process {multiprocessing.parent_process() is not None} {self.key_id()}\\n".encode())
 
 class Three(Keys, SimpleTestCase):
     @override_keystore({"other": "fernet"}, seed="another")
@@ -99,7 +99,7 @@ class Three(Keys, SimpleTestCase):
         self.assertEqual(self.key_id(), before)
 
     def test_which_process(self):
-        print("process", multiprocessing.parent_process() is not None, self.key_id(), flush=True)
+        os.write(1, f"process {multiprocessing.parent_process() is not None} {self.key_id()}\\n".encode())
 """
 PYTEST = """
 import os, sys

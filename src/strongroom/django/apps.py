@@ -15,7 +15,16 @@ class StrongroomConfig(AppConfig):
 
     def ready(self) -> None:
         # these import Django parts that want the apps loaded
-        from strongroom.django import auditing, checks, connections, plaintext_guard, tally, token_backend, token_checks
+        from strongroom.django import (
+            auditing,
+            checks,
+            connections,
+            plaintext_guard,
+            stored,
+            tally,
+            token_backend,
+            token_checks,
+        )
         from strongroom.django.cache import checks as cache_checks
         from strongroom.django.fields import model_checks
 
@@ -26,5 +35,6 @@ class StrongroomConfig(AppConfig):
         connections.follow_settings()
         token_backend.install_if_named()
         connections.keystores.report_uses(tally.InColumns)
+        connections.keystores.report_uses(stored.InFiles)
         auditing.follow()
         plaintext_guard.follow()

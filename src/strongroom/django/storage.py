@@ -182,13 +182,13 @@ class EncryptedStorage(Storage):
         return self.inner.get_modified_time(name)
 
 
-def encrypted_storages() -> list[EncryptedStorage]:
-    """Those that STORAGES names. No other storage is made for it."""
-    found: list[EncryptedStorage] = []
+def encrypted_storages() -> dict[str, EncryptedStorage]:
+    """Those that STORAGES names, by their aliases. No other storage is made for it."""
+    found: dict[str, EncryptedStorage] = {}
     for alias, said in cast("dict[str, dict[str, Any]]", storages.backends).items():
         kind = import_string(said["BACKEND"])
         if isinstance(kind, type) and issubclass(kind, EncryptedStorage):
-            found.append(cast("EncryptedStorage", storages[alias]))
+            found[alias] = cast("EncryptedStorage", storages[alias])
     return found
 
 

@@ -116,7 +116,9 @@ def named_keysets(alias: str = "default") -> dict[str, str]:
                 found[field.keyset] = "aes256-gcm"
             elif isinstance(field, IndexColumn) and field.using == alias:
                 found[field.keyset] = "hmac-sha256"
-    found.update((storage.keyset, "aes256-gcm") for storage in encrypted_storages() if storage.keystore == alias)
+    found.update(
+        (storage.keyset, "aes256-gcm") for storage in encrypted_storages().values() if storage.keystore == alias
+    )
     return found
 
 
