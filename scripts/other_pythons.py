@@ -20,6 +20,8 @@ DJANGO = {"3.12": "django>=6.0,<6.1", "3.13": "django>=6.1,<6.2"}
 SELECTION = ["-m", "not slow and not machine"]
 # each Django writes its SQL anew: encrypted columns are tried on PostgreSQL and MariaDB, too
 DATABASES = "tests/django/fields/test_databases.py"
+# its own cache tests are another text with each Django
+UPSTREAM = "tests/django/test_upstream_cache.py"
 # A working Python: pyenv leaves programs on PATH that only say which version is not chosen.
 _PROBE = "import ensurepip, platform, sqlite3, ssl, venv; print(platform.python_version())"
 
@@ -58,7 +60,7 @@ def run(version: str) -> str:
         return f"FAILED: no virtual environment for {full}"
     arguments = shlex.split(os.environ.get("PYTEST_ARGS", ""))
     pytest = [str(venv / "bin" / "python"), "-m", "pytest"]
-    for selection in ([*SELECTION, *arguments], [DATABASES]):
+    for selection in ([*SELECTION, *arguments], [DATABASES], [UPSTREAM]):
         tests = subprocess.run([*pytest, *selection], cwd=ROOT)
         if tests.returncode != 0:
             return f"FAILED ({full}): pytest {' '.join(selection)} exited {tests.returncode}"
