@@ -284,6 +284,20 @@ def test_a_critical_header_that_nobody_here_understands_is_refused(keystore: Key
         keys.verifying(token)
 
 
+def test_a_header_that_two_readers_could_read_in_two_ways_is_refused(keystore: KeyStore) -> None:
+    keys = keystore.jwt("tokens")
+    claims = f"{segment({'sub': 'mallory'})}.AAAA"
+    once = f'{{"alg":"EdDSA","kid":"{keys.kid}"}}'
+    assert keys.verifying(f"{segment(once.encode())}.{claims}")["algorithms"] == ["EdDSA"]
+    for twice in (
+        once.replace("{", '{"alg":"none",'),
+        once.replace("{", '{"kid":"x",'),
+        once.replace("}", ',"kid":"x"}'),
+    ):
+        with pytest.raises(SignatureError):
+            keys.verifying(f"{segment(twice.encode())}.{claims}")
+
+
 @pytest.mark.parametrize(
     "token",
     [
