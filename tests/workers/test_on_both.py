@@ -186,3 +186,22 @@ def test_what_opens_nowhere_asks_once_a_second_and_no_more(app: Application) -> 
             box.decrypt(foreign)
     if app.shelf is not None:
         assert app.shelf.heads <= before + 1
+
+
+def test_a_destroyed_version_is_gone_everywhere(app: Application) -> None:
+    holder = app.site.keystore
+    box = app.keystore.fernet("box")
+    old = box.encrypt(b"x")
+    holder.rotate("box", now=True)
+    holder._life.doom("box", 1, wait_s=7 * 86_400, reason="a test")
+    app.changed()
+    assert box.decrypt(old) == b"x"  # it may be spared until its time comes
+    app.site.clock.move(8 * 86_400)  # type: ignore[attr-defined]  # it is a HandClock
+    holder._life.destroy("box", [1])
+    app.changed()
+    with pytest.raises(DecryptionError):
+        box.decrypt(old)
+    assert box.decrypt(box.encrypt(b"y")) == b"y"
+    assert app.keystore.show("box").versions[0].sealed is None
+    with pytest.raises(StateError):
+        app.keystore.source.load("box").material(1)
