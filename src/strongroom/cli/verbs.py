@@ -46,7 +46,8 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("run", "Start a program with secrets in its environment.", "run", "run"),
     ),
     "People and machines": (
-        Verb("admin", "List, add and approve those who can open the root.", "admin", "admin"),
+        Verb("admin", "Those who can open the root: list, add, approve, remove.", "admin", "admin"),
+        Verb("slot", "The ways to open the root.", "slot", "slot"),
         Verb("exposed", "What somebody could read who should not any more.", "exposed", "exposed"),
         Verb("root", "Replace the root key, and forget old ones.", "root", "root"),
         Verb("role", "Make role accounts, for machines.", "role", "role"),

@@ -10,9 +10,11 @@ from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbGroup
 from strongroom.cli.progress import busy
+from strongroom.cli.repository import counted
 
 if TYPE_CHECKING:
     from strongroom.keystore.approving import AdminChange
+    from strongroom.keystore.leaving import AdminRemoved
 
 
 @click.group(
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         "strongroom admin list",
         "strongroom admin approve FPR     take in one whom BlackBox's files list",
         "strongroom admin add FPR         add one to BlackBox's files and to the store",
+        "strongroom admin remove FPR      one leaves: the root is rotated without him",
     ),
 )
 def admin() -> None:
@@ -100,6 +103,66 @@ def admin_add(session: Session, fingerprint: str) -> None:
     with busy("sealing the root"):
         change = add_admin(keystore, fingerprint)
     _tell(session, change, "added")
+
+
+@admin.command(
+    "remove",
+    short_help="One leaves: rotate the root without him.",
+    epilog=examples("strongroom admin remove FINGERPRINT", "strongroom admin remove bob@example.org"),
+)
+@click.argument("who")
+@verb
+def admin_remove(session: Session, who: str) -> None:
+    """Take WHO, by full fingerprint or name, out of the store and out of BlackBox's files.
+
+    The root is rotated to the others and BlackBox's files are sealed to them. What he could read he knows: every keyset
+    is listed as exposed until it is rotated. If it is broken off, the same command goes on.
+    """
+    from strongroom.cli import views
+    from strongroom.keystore.leaving import remove_admin
+
+    keystore = session.open()
+    with counted("removing") as progress:
+        done = remove_admin(keystore, who, progress=progress)
+    if session.as_json:
+        output.write_json(
+            {
+                "fingerprint": done.fingerprint,
+                "name": done.name,
+                "root": done.root,
+                "pin": done.pin,
+                "exposed": [{"name": row.name, "versions": list(row.versions)} for row in done.exposed],
+                "roles": list(done.roles),
+                "slots": list(done.slots),
+                "groups": list(done.groups),
+                "files": list(done.files),
+                "add": list(done.to_add),
+            }
+        )
+        return
+    output.tell(f"removed {done.name} ({done.fingerprint}): root {done.root} is not sealed to him")
+    output.tell("give every pinned host the new pin, since he could forge a link from the old one:")
+    output.tell(f"  {done.pin}")
+    _tell_known(done)
+    views.to_share(done.to_add)
+
+
+def _tell_known(done: AdminRemoved) -> None:
+    output.tell(f"he could read {sum(len(row.versions) for row in done.exposed)} versions:")
+    for row in done.exposed:
+        output.tell(f"  {row.name}: {', '.join(map(str, row.versions))}")
+    output.tell("next: strongroom rotate --exposed, then re-encrypt; strongroom exposed tells what is left")
+    for title, names, way in (
+        ("passphrases and keys of slots, if he had them", done.slots, "slot add another one, then slot remove"),
+        ("identity files of roles, if he had them", done.roles, "role create another one, then admin remove the old"),
+        ("identity files of worker groups, if he had them", done.groups, "worker rotate"),
+    ):
+        if names:
+            output.tell(f"{title} open what they opened before ({way}): {', '.join(names)}")
+    if done.groups:
+        output.tell("he knew the issuer's key: he can sign publications that today's workers would take")
+    for name in done.files:
+        output.tell(f"he could read BlackBox's file {name}: change it where it is used")
 
 
 def _tell(session: Session, change: AdminChange, word: str) -> None:

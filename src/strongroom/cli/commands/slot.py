@@ -1,0 +1,184 @@
+"""slot: the ways to open the root, beside the admins' OpenPGP keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from strongroom.cli import output
+from strongroom.cli.context import Session, ask_passphrase, examples, has_terminal, verb
+from strongroom.cli.groups import VerbGroup
+from strongroom.cli.repository import counted
+from strongroom.exitcodes import CANNOT_OPEN
+
+if TYPE_CHECKING:
+    from strongroom.primitives.secret import SecretBytes
+
+SUITES = ("x25519", "mlkem768-x25519")
+
+
+@click.group(
+    cls=VerbGroup,
+    epilog=examples(
+        "strongroom slot list",
+        "strongroom slot add office --passphrase",
+        "strongroom slot add vault --rsa vault.pem",
+        "strongroom slot add backup --new backup.identity",
+        "strongroom slot test",
+    ),
+)
+def slot() -> None:
+    """The ways to open the root. Each opens it alone; the admins' own is changed by 'strongroom admin'."""
+
+
+@slot.command("list", short_help="List the slots.", epilog=examples("strongroom slot list"))
+@verb
+def slot_list(session: Session) -> None:
+    """List the ways to open the newest root, and what each one wants."""
+    from strongroom.keystore.slots import list_slots
+
+    rows = list_slots(session.open())
+    if session.as_json:
+        output.write_json([{"kind": row.kind, "label": row.label, "wants": row.wants} for row in rows])
+        return
+    output.write_table(("LABEL", "KIND", "WANTS"), ((row.label or "-", row.kind, row.wants) for row in rows), empty="")
+
+
+@slot.command(
+    "add",
+    short_help="Add a way in.",
+    epilog=examples(
+        "strongroom slot add office --passphrase",
+        "strongroom slot add vault --rsa vault.pem",
+        "strongroom slot add backup --new backup.identity",
+    ),
+)
+@click.argument("label")
+@click.option("--passphrase", is_flag=True, help="A passphrase: asked for at the terminal, or made for you.")
+@click.option("--generate", is_flag=True, help="A passphrase that is made for you and shown once.")
+@click.option(
+    "--new-passphrase-file", type=click.Path(path_type=Path), metavar="FILE", help="A passphrase that is in a file."
+)
+@click.option("--new-passphrase-fd", type=int, metavar="N", help="A passphrase that is read from a file descriptor.")
+@click.option("--rsa", type=click.Path(path_type=Path), metavar="FILE", help="An RSA public key, PEM or DER.")
+@click.option("--hpke", metavar="KEY", help="An HPKE public key of --suite, raw in base64url.")
+@click.option("--new", type=click.Path(path_type=Path), metavar="FILE", help="A new HPKE identity file, mode 0600.")
+@click.option("--suite", type=click.Choice(SUITES), default="x25519", show_default=True, help="For --hpke and --new.")
+@verb
+def slot_add(session: Session, label: str, suite: str, **ways: object) -> None:
+    """Add a way to open the root, called LABEL. Nobody else need do anything."""
+    from strongroom._encoding import b64decode
+    from strongroom.keystore import slots
+
+    chosen = [name for name, value in ways.items() if value not in (None, False)]
+    if len(chosen) != 1:
+        raise click.UsageError("say one way: --passphrase, --generate, --new-passphrase-file, --rsa, --hpke, --new …")
+    keystore = session.open()
+    value = ways[chosen[0]]
+    if chosen[0] == "rsa":
+        slots.add_rsa_slot(keystore, label, Path(str(value)))
+    elif chosen[0] == "hpke":
+        slots.add_hpke_slot(keystore, label, b64decode(str(value)), suite=suite)
+    elif chosen[0] == "new":
+        slots.create_hpke_slot(keystore, label, Path(str(value)), suite=suite)
+    else:
+        slots.add_passphrase_slot(keystore, label, _passphrase(chosen[0], value))
+    if session.as_json:
+        output.write_json({"label": label, "add": _changed(keystore.base)})
+        return
+    output.tell(f"added slot {label}: try it with 'strongroom slot test'")
+    if suite != "x25519" and chosen[0] in {"hpke", "new"}:
+        output.tell(slots.POST_QUANTUM)
+    _to_share(keystore.base)
+
+
+@slot.command(
+    "remove", short_help="Take a way in away, and rotate the root.", epilog=examples("strongroom slot remove office")
+)
+@click.argument("label")
+@verb
+def slot_remove(session: Session, label: str) -> None:
+    """Take the slot LABEL away. Whoever had it knew the root: it is rotated, and every keyset is listed as exposed."""
+    from strongroom.keystore.slots import remove_slot
+
+    keystore = session.open()
+    with counted("root") as progress:
+        done = remove_slot(keystore, label, progress=progress)
+    if session.as_json:
+        output.write_json({"label": label, "root": done.number, "pin": done.pin, "add": list(done.to_add)})
+        return
+    output.tell(f"removed slot {label}: root {done.number} is the newest; the new pin is {done.pin}")
+    output.tell("next: strongroom exposed lists what could be read, strongroom rotate --exposed replaces it")
+    _to_share(keystore.base)
+
+
+@slot.command("test", short_help="Open each slot that opens here.", epilog=examples("strongroom slot test"))
+@verb
+def slot_test(session: Session) -> None:
+    """Open each slot by itself with what this process has, and say of each whether it opened. Nothing is changed."""
+    from strongroom.errors import NotFoundError
+    from strongroom.keystore.finding import directory_of
+    from strongroom.keystore.settings import StoreSettings
+    from strongroom.keystore.slots import try_slots
+
+    directory = directory_of(session.store or StoreSettings.from_environment().store)
+    if directory is None:
+        raise NotFoundError("there is no store in a directory here", hint="strongroom --store DIRECTORY slot test")
+    found = try_slots(directory, given=session.given())
+    if session.as_json:
+        output.write_json(
+            [
+                {"label": each.slot.label, "kind": each.slot.kind, "opens": each.opens, "problem": each.problem}
+                for each in found
+            ]
+        )
+    else:
+        output.write_table(
+            ("LABEL", "KIND", "OPENS", "NOTE"),
+            (
+                (each.slot.label or "-", each.slot.kind, "yes" if each.opens else "no", each.credential or each.problem)
+                for each in found
+            ),
+            empty="",
+        )
+    if not any(each.opens for each in found):
+        click.get_current_context().exit(CANNOT_OPEN)
+
+
+def _passphrase(way: str, value: object) -> SecretBytes:
+    from strongroom.errors import PassphraseError
+    from strongroom.sealing.passphrases import (
+        generate_passphrase,
+        passphrase_from_descriptor,
+        passphrase_from_file,
+        passphrase_from_text,
+    )
+
+    if way == "new_passphrase_file":
+        return passphrase_from_file(Path(str(value)))
+    if way == "new_passphrase_fd" and isinstance(value, int):
+        return passphrase_from_descriptor(value)
+    first = ""
+    if way == "passphrase":
+        if not has_terminal():
+            raise PassphraseError("there is no terminal to ask on", hint="strongroom slot add LABEL --generate")
+        first = ask_passphrase("New passphrase (empty: one is made for you)")
+    if first:
+        if first != ask_passphrase("The same again"):
+            raise PassphraseError("the two passphrases differ", hint="strongroom slot add LABEL --passphrase")
+        return passphrase_from_text(first)
+    made = generate_passphrase()
+    output.tell(f"the passphrase, shown this once: {made.reveal().decode()}")
+    return made
+
+
+def _changed(base: Path | None) -> list[str]:
+    return [] if base is None else [str(base)]
+
+
+def _to_share(base: Path | None) -> None:
+    from strongroom.cli import views
+
+    views.to_share(_changed(base))
