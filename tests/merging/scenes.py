@@ -10,8 +10,8 @@ from pathlib import Path
 
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_store
-from strongroom.model.codec import decode
-from strongroom.model.names import Revision, StoreId
+from strongroom.keystore.rooting import rotate_root
+from strongroom.model.names import StoreId
 from strongroom.primitives.hpke import public_of
 from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import decode_header, encode_header
@@ -19,7 +19,6 @@ from strongroom.sealing.hpke import HpkeSlot, generate_private
 from strongroom.sealing.identities import HpkeIdentity, write_identity
 from strongroom.sealing.root import Root
 from strongroom.stores.directory import DirectoryStore
-from strongroom.stores.merging import Lineage
 from tests.cli.program import Ran, program
 from tests.stores.builders import NOW
 
@@ -74,19 +73,9 @@ class Clone:
         return made
 
     def rotate_root(self) -> None:
-        """What a finished rotation of the root leaves: every record under the new one, the old one sealed under it."""
+        """A finished rotation of the root: every record under the new one, the old one sealed under it."""
         with self.open() as keystore:
-            root, header = keystore.sealed.root, keystore.sealed.header
-            names = keystore.sealed.names()
-        new = Root.generate(header.store, number=root.number + 1)
-        rotated = header.rotated(root, new, pending=())
-        store, lineage = DirectoryStore(self.directory), Lineage(rotated, new)
-        for name in names:
-            record = decode(store.read(name), name=name)
-            keyset = lineage.rewrapped(record)
-            next_one = keyset.as_revision(Revision(keyset.revision + 1))
-            store.path_of(name).write_bytes(lineage.written(next_one))
-        store.write_header(encode_header(rotated, new), replaces=store.header())
+            rotate_root(keystore, environ=self.environ)
 
     def header(self) -> Header:
         return decode_header(DirectoryStore(self.directory).header()).claims

@@ -29,7 +29,7 @@ _ROOT_LINE: Final = re.compile(
 )
 _ROOT_FILE: Final = re.compile(r"(?:.*/)?root\.[1-9][0-9]{0,8}")
 _ROOT_HINT: Final = (
-    "whoever has the repository has this root: make a new store with strongroom init, and new keys in it"
+    "who has the repository has this root: strongroom root rotate --exposed 'in history', strongroom rotate --exposed"
 )
 
 
