@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import FieldError
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.template import Context, Template
 from django.test import override_settings
 from hypothesis import HealthCheck, given, settings
@@ -242,3 +242,22 @@ def test_what_a_form_sends_is_no_cell(school: KeyStore) -> None:
     assert field.clean(pasted, None) == pasted
     other = Tokens._base_manager.create(text=pasted)
     assert Tokens._base_manager.get(pk=other.pk).text == pasted
+
+
+@pytest.mark.skipif(not hasattr(models, "FETCH_PEERS"), reason="Django 6.1 has fetch modes")
+def test_fetch_modes_are_honoured(school: KeyStore) -> None:
+    from django.core.exceptions import FieldFetchBlocked
+    from django.test.utils import CaptureQueriesContext
+
+    good, bad = Student.objects.create(name="Ada", ssn=ADA), Student.objects.create(name="Bob", ssn=BOB)
+    Student.objects.create(name="Eve", ssn="3")
+    put("school_student", "ssn", bad.pk, cell_of(good, "ssn")[:-1])
+    rows = list(Student.objects.fetch_mode(models.FETCH_PEERS).defer("ssn").order_by("pk"))
+    with CaptureQueriesContext(connection) as asked:
+        assert [rows[0].ssn, rows[2].ssn] == [ADA, "3"]
+    assert len(asked) == 1
+    with pytest.raises(DecryptionError):
+        rows[1].ssn  # noqa: B018  it is read
+    (blocked, *_) = Student.objects.fetch_mode(models.FETCH_RAISE).defer("ssn").order_by("pk")
+    with pytest.raises(FieldFetchBlocked):
+        blocked.ssn  # noqa: B018  as above
