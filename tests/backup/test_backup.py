@@ -275,6 +275,7 @@ def test_a_header_that_somebody_exchanged_in_front_of_it_does_not_open(here: Clo
         restore_backup(tmp_path / "keys.backup", tmp_path / "again", environ=here.environ)
 
 
+@pytest.mark.slow
 def test_the_command_line(here: Clone, tmp_path: Path) -> None:
     path, again = str(tmp_path / "keys.backup"), str(tmp_path / "again")
     made = here.run("--json", "backup", "create", path)

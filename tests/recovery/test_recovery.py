@@ -198,8 +198,8 @@ class TestWhereSharesGo:
         assert (here.directory / "store.json").read_bytes() == before
 
 
+@pytest.mark.slow
 class TestCommandLine:
-    @pytest.mark.slow
     def test_from_creation_to_restoration(self, here: Clone, tmp_path: Path) -> None:
         out = tmp_path / "papers"
         made = here.run("recovery", "create", "--threshold", "2", "--shares", "3", "--out", str(out))
@@ -227,7 +227,6 @@ class TestCommandLine:
         ran = here.run("recovery", "drill", str(next(iter(sorted(out.iterdir())))))
         assert (ran.status, "are too few: it takes 2" in ran.stderr) == (3, True)
 
-    @pytest.mark.slow
     def test_printed_and_typed_again_with_a_slip_and_nothing_is_echoed(self, here: Clone) -> None:
         made = here.run("--json", "recovery", "create", "--threshold", "2", "--shares", "2")
         rows = [[line[4:] for line in sheet.splitlines()[3:]] for sheet in json.loads(made.stdout)["shares"]]
