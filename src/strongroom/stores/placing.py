@@ -26,6 +26,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 TEMPORARY = re.compile(r"\.new-[0-9a-f]{16}")
 _FIRST = 8192
+_OPEN_AT_ONCE = 128
 
 
 def read_file(name: str, *, directory: int, limit: int) -> bytes:
@@ -87,8 +88,7 @@ def _write(name: str, raw: bytes, *, directory: int) -> None:
 def staged(contents: Sequence[bytes], *, top: int) -> Iterator[list[str]]:
     """Temporary files that hold these bytes and are on the disk, for the block to rename. OSError.
 
-    All are written before the first is synced: a disk that commits its journal for one does so for many. At most some
-    hundreds at once, since each is held open until it is synced.
+    Many are written before the first is synced: a disk that commits its journal for one does so for all of them.
     """
     names: list[str] = []
     files: list[int] = []
@@ -97,10 +97,9 @@ def staged(contents: Sequence[bytes], *, top: int) -> Iterator[list[str]]:
             names.append(f".new-{secrets.token_hex(8)}")
             files.append(os.open(names[-1], _NEW, 0o600, dir_fd=top))
             _fill(files[-1], raw)
-        for file in files:
-            os.fsync(file)  # a failed one is final, as in _write
-        while files:
-            os.close(files.pop())
+            if len(files) == _OPEN_AT_ONCE:
+                _sync_all(files)
+        _sync_all(files)
         yield names
     except BaseException:
         for file in files:
@@ -110,6 +109,13 @@ def staged(contents: Sequence[bytes], *, top: int) -> Iterator[list[str]]:
             with contextlib.suppress(OSError):  # renamed already, or left to the next writer
                 os.unlink(name, dir_fd=top)
         raise
+
+
+def _sync_all(files: list[int]) -> None:
+    for file in files:
+        os.fsync(file)  # a failed one is final, as in _write
+    while files:
+        os.close(files.pop())
 
 
 def sync(directory: int, *, shown: str) -> None:

@@ -18,7 +18,7 @@ from strongroom.sealing.root import Root
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.workers_records import WorkerGroups
 
-BATCH: Final = 200
+BATCH: Final = 1000
 """Records that are rewritten under one lock, between two of which other writers have their turn."""
 
 Progress = Callable[[int, int, str], None]
