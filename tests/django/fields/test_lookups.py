@@ -127,6 +127,14 @@ def test_a_unique_index_takes_no_new_value_while_two_versions_are_active(two: Ke
     assert names(ssn=ADA) == ["Ada Lovelace"]
 
 
+def test_when_the_older_version_is_deactivated_a_unique_index_goes_on(two: KeyStore) -> None:
+    two.rotate("index", now=True)
+    Student.objects.filter(name="Ada").update(note="x")  # a write that brings no value of the field
+    two.deactivate("index", 1, reason="all marks are moved")
+    Student.objects.create(name="Eve", ssn="1")
+    assert names(ssn__in=[ADA, "1"]) == ["Ada", "Eve"]
+
+
 def test_a_suspended_version_makes_look_ups_an_error_and_not_empty(two: KeyStore) -> None:
     two.rotate("index", now=True)
     two.suspend("index", 1, reason="a look")
