@@ -14,6 +14,7 @@ from strongroom._clock import SYSTEM_CLOCK
 from strongroom.keystore import publishing, workers
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
+from strongroom.keystore.rooting import rotate_root
 from strongroom.sealing.identities import write_identity
 from tests.cli.program import program
 from tests.openpgp.test_turns import most_at_once
@@ -87,6 +88,27 @@ def test_holders_start_gpg_once_each_and_two_at_once(
     calls = (place / "calls").read_bytes()
     assert calls.count(b"+") == calls.count(b"-") == count
     assert most_at_once(calls) <= 2
+
+
+def test_a_holder_that_publishes_goes_on_when_another_rotates_the_root(place: Path, alice: GpgHome) -> None:
+    directory = place / "sealed" / ".strongroom"
+    directory.parent.mkdir()
+    environ = {**os.environ, **alice.env, "STRONGROOM_STATE": str(place / "state")}
+    found(directory, environ=environ)
+    with open_store(directory, environ=environ) as keystore, open_store(directory, environ=environ) as other:
+        keystore.create("box", "fernet")
+        workers.create_worker(keystore, "web", place / "web.identity", bits=2048)
+        workers.grant(keystore, "web", ["box"])
+        rounds = publishing.watch(keystore, to=[f"file:{place}/p"])
+        assert isinstance(next(rounds), tuple)
+        for number in (2, 3):
+            rotate_root(other, environ=environ)
+            other.rotate("box", now=True)
+            done = next(rounds)
+            assert isinstance(done, tuple), done
+            assert done[0].written
+            with open_store(f"file:{place}/p", identity=place / "web.identity", environ={}) as worker:
+                assert worker.fernet("box").version == number
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(50, marks=pytest.mark.slow)])

@@ -81,7 +81,7 @@ class WithPassphrase:
 
 
 class WithEngine:
-    """An OpenPGP engine. `find` is called at the OpenPGP slot, and once; whoever gave it closes the engine.
+    """An OpenPGP engine. `find` is called at the OpenPGP slot, and not before; whoever gave it closes the engine.
 
     turn: what the opening stands in, so that many processes that start together do not start gpg all at once.
     """
@@ -104,10 +104,10 @@ class WithEngine:
         if not isinstance(slot, OpenPgpSlot):
             return None
         ciphertext = read(slot.file)
-        if self._engine is None:
-            self._engine = self._find()
+        # each time: what an earlier opening found was closed with it, and a process that follows a rotation opens again
+        engine = self._engine = self._find()
         with self._turn():
-            return open_root_file(ciphertext, wanted, engine=self._engine)
+            return open_root_file(ciphertext, wanted, engine=engine)
 
 
 class WithDevelopment:
