@@ -33,21 +33,29 @@ def rows() -> list[Row]:
     return [*_store(), *_rsa()]
 
 
+def made_store(base: Path, keysets: int) -> tuple[Path, dict[str, str]]:
+    """A development store of so many keysets, and the environment that opens it.
+
+    So everything is measured but the one gpg call, which is measured beside it.
+    """
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(base),
+        "STRONGROOM_DEVELOPMENT": "1",
+        "STRONGROOM_STATE": str(base / "state"),
+    }
+    place = base / "store"
+    found(place, development=True, environ=environ)
+    with open_store(place, environ=environ) as keystore:
+        for number in range(keysets):
+            keystore.create(f"keyset-{number:05}", "fernet")
+    return place, environ
+
+
 def _store() -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="sr-bench-", dir="/tmp") as directory:
         base = Path(directory)
-        environ = {
-            "PATH": os.environ["PATH"],
-            "HOME": directory,
-            "STRONGROOM_DEVELOPMENT": "1",
-            "STRONGROOM_STATE": str(base / "state"),
-        }
-        place = base / "store"
-        # a development store: what is measured is everything but the one gpg call, which is measured beside it
-        found(place, development=True, environ=environ)
-        with open_store(place, environ=environ) as keystore:
-            for number in range(KEYSETS):
-                keystore.create(f"keyset-{number:05}", "fernet")
+        place, environ = made_store(base, KEYSETS)
 
         def open_and_use_one() -> None:
             with open_store(place, environ=environ) as fresh:

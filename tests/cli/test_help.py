@@ -19,7 +19,7 @@ from tests.cli.tree import commands, verbs
 
 VERBS = [
     "init", "create", "ensure", "import", "list", "show", "rotate", "add", "promote", "suspend", "resume", "compromise",
-    "deactivate", "policy",
+    "deactivate", "policy", "due", "destroy",
     "pin", "encrypt", "decrypt", "reveal", "jwks", "run", "doctor", "completion", "witness show", "witness accept",
     "admin list", "admin add", "admin approve", "role create", "publish",
     "root list", "root rotate", "root destroy", "exposed", "admin remove",

@@ -36,3 +36,6 @@ def key_types(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 existing_name = click.argument("name", shell_complete=keyset_names)
 """The NAME of a keyset that is there."""
+
+optional_name = click.argument("name", required=False, shell_complete=keyset_names)
+"""The NAME of a keyset that is there, for a verb that can also do without."""

@@ -36,6 +36,8 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("resume", "Take a suspended version back into use.", "lifecycle", "resume"),
         Verb("deactivate", "Let a version read, and protect no more.", "lifecycle", "deactivate"),
         Verb("compromise", "Mark a version compromised, and replace it.", "lifecycle", "compromise"),
+        Verb("due", "What is to be rotated, re-encrypted or destroyed, and by when.", "ending_keys", "due"),
+        Verb("destroy", "Schedule the end of a version, spare it, or carry it out.", "ending_keys", "destroy"),
         Verb("policy", "Show or change what a keyset's policy says.", "policy", "policy"),
     ),
     "Use": (

@@ -27,7 +27,7 @@ from strongroom.keystore.handles.mac import Mac
 from strongroom.keystore.handles.secret import Secret
 from strongroom.keystore.handles.signing import Signer, Verifier
 from strongroom.keystore.handles.streams import Streams
-from strongroom.keystore.in_use import InUse, Use
+from strongroom.keystore.in_use import Answering, InUse
 from strongroom.keystore.lifecycle import Lifecycle
 from strongroom.keystore.live import Gate, LiveKeyset, Snapshot
 from strongroom.keystore.making import Maker, RandomMaker
@@ -40,7 +40,7 @@ from strongroom.stores.sealed import SealedStore
 from strongroom.stores.usage import UsageFile
 
 
-class KeyStore(Awaiting, Choosing, Moves):
+class KeyStore(Answering, Awaiting, Choosing, Moves):
     """An open store.
 
     Handles (`fernet`, `aead`, `streams`, `mac`, `signer`, `verifier`, `hybrid`, `secret`) may be kept: they follow the
@@ -189,18 +189,6 @@ class KeyStore(Awaiting, Choosing, Moves):
     def __contains__(self, name: str) -> bool:
         self._gate.check()
         return name in self.source.names()
-
-    # --- what depends on it
-
-    def register_use(self, report: InUse) -> None:
-        """Have `report` asked what versions still protect. Registering the same one again changes nothing."""
-        if report not in self._reports:
-            self._reports.append(report)
-
-    def uses(self, name: str) -> tuple[Use, ...]:
-        """What the versions of a keyset still protect, as far as whoever is registered here knows. NotFoundError."""
-        keyset = self.show(name)
-        return tuple(use for report in self._reports for use in report.uses(keyset))
 
     # --- whose store this is, and what was seen of it
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Unpack, overload
 
@@ -183,6 +183,21 @@ class Moves(ABC):
         value = _held(value)
         given = self._given(name, value)
         return self._moved(self._life.compromise(name, version, reason=reason, given=given, generate=generate))
+
+    def doom(self, name: str, version: int | None, *, wait_s: int, reason: str) -> Keyset:
+        """Schedule the destruction of a version, or with None of all; strongroom.keystore.destruction asks who uses it.
+
+        PolicyError unless `wait_s` is 7 to 30 days.
+        """
+        return self._moved(self._life.doom(name, version, wait_s=wait_s, reason=reason))
+
+    def spare(self, name: str, version: int, *, reason: str | None = None) -> Keyset:
+        """Cancel a scheduled destruction. The version stays in the state that it has."""
+        return self._moved(self._life.spare(name, version, reason=reason))
+
+    def destroy(self, name: str, versions: Collection[int]) -> Keyset:
+        """Destroy versions whose scheduled day has come: their material is gone from the store, a tombstone stays."""
+        return self._moved(self._life.destroy(name, versions))
 
     def _given(self, name: str, value: SecretBytes | None) -> SecretBytes | None:
         return None if value is None else importing.checked(value, self.show(name).type).material

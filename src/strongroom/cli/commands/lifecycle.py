@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from strongroom.cli.commands.exposed import rotate_exposed
-from strongroom.cli.completing import existing_name, keyset_names
+from strongroom.cli.completing import existing_name, optional_name
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
 from strongroom.cli.progress import busy
+from strongroom.exitcodes import FAILED, WORK_REMAINS
 
 if TYPE_CHECKING:
+    from strongroom.keystore.facade import KeyStore
     from strongroom.primitives.secret import SecretBytes
 
 REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the version.")
@@ -50,32 +52,78 @@ def read_value(value_file: Path | None) -> SecretBytes | None:
         "strongroom rotate student-records",
         "strongroom rotate student-records --now",
         "strongroom rotate database-url --value-file new-url.txt",
+        "strongroom rotate --due              all whose rotation is due: for a timer",
         "strongroom rotate --exposed          all that 'strongroom exposed' lists",
     ),
 )
-@click.argument("name", required=False, shell_complete=keyset_names)
+@optional_name
 @click.option("--now", is_flag=True, help="Promote at once: hosts that have not got it yet cannot read what it makes.")
+@click.option("--due", "all_due", is_flag=True, help="Rotate all whose rotation 'strongroom due' lists.")
 @click.option("--exposed", is_flag=True, help="Rotate all that 'strongroom exposed' lists.")
 @value_options
 @verb
 def rotate(
-    session: Session, name: str | None, *, now: bool, exposed: bool, value_file: Path | None, generate: bool
+    session: Session,
+    name: str | None,
+    *,
+    now: bool,
+    all_due: bool,
+    exposed: bool,
+    value_file: Path | None,
+    generate: bool,
 ) -> None:
-    """Add a version to NAME. It becomes primary after the keyset's propagation; old versions go on reading."""
+    """Add a version to NAME. It becomes primary after the keyset's propagation; old versions go on reading.
+
+    With --due or --exposed a whole list is rotated. A secret whose new value comes from outside is named and left, and
+    the exit status is then 4.
+    """
     from strongroom.cli import views
 
+    if [name is not None, all_due, exposed].count(True) != 1:
+        raise click.UsageError("rotate takes a NAME, --due or --exposed")
+    if name is None and (value_file is not None or (all_due and (now or generate))):
+        raise click.UsageError("a whole list takes no value, and what is due is promoted after its propagation")
     if exposed:
-        if name is not None or value_file is not None:
-            raise click.UsageError("--exposed rotates a whole list: it takes no NAME and no value")
         rotate_exposed(session, now=now, generate=generate)
         return
-    if name is None:
-        raise click.UsageError("rotate what? a NAME, or --exposed")
     keystore = session.open()
+    if name is None:
+        _rotate_due(session, keystore)
+        return
     value = read_value(value_file)
     with busy("making the new version"):
         keyset = keystore.rotate(name, now=now, value=value, generate=generate)
     views.moved(session, keystore, keyset, "rotated")
+
+
+def _rotate_due(session: Session, keystore: KeyStore) -> None:
+    from strongroom.cli import output, views
+    from strongroom.keystore.duties import rotate_due
+
+    with busy("rotating what is due"):
+        done = rotate_due(keystore)
+    now = keystore.clock.now()
+    if session.as_json:
+        output.write_json(
+            {
+                "rotated": [views.keyset_json(keyset, now) for keyset in done.rotated],
+                "left": [duty.facts(now) for duty in done.left],
+                "failed": [{"keyset": name, "problem": problem} for name, problem in done.failed],
+            }
+        )
+    else:
+        for keyset in done.rotated:
+            views.moved(session, keystore, keyset, "rotated")
+        for duty in done.left:
+            output.tell(
+                f"{duty.keyset}: its new value comes from you: strongroom rotate {duty.keyset} --value-file FILE"
+            )
+        for name, problem in done.failed:
+            output.warn(f"{name} was not rotated: {problem}", as_json=False)
+        if not (done.rotated or done.left or done.failed):
+            output.tell("no rotation is due")
+    if done.left or done.failed:
+        click.get_current_context().exit(FAILED if done.failed else WORK_REMAINS)
 
 
 @click.command(

@@ -1,0 +1,131 @@
+"""What is due: rotations, re-encryptions and destructions, by the policy or by what is usual; and who does them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.keystore.clocks import HandClock
+from tests.keystore.scenes import Scene
+
+from strongroom.keystore.duties import Duty, Work, due, rotate_due
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.opening import open_memory
+
+DAY = 86_400
+YEAR = 365 * DAY
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def ks(clock: HandClock) -> Iterator[KeyStore]:
+    with open_memory(clock=clock) as keystore:
+        yield keystore
+
+
+def told(duties: tuple[Duty, ...]) -> list[tuple[str, int, Work]]:
+    return [(duty.keyset, duty.version, duty.work) for duty in duties]
+
+
+def test_a_new_keyset_brings_nothing(ks: KeyStore) -> None:
+    ks.create("box", "fernet", rotate_every="90d")
+    assert due(ks) == ()
+    assert told(due(ks, within_s=90 * DAY)) == [("box", 1, Work.ROTATE)]
+
+
+def test_a_rotation_is_due_when_its_interval_is_over_and_not_after_it_was_done(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", rotate_every="90d", labels={"owner": "registrar"})
+    clock.pass_time(90 * DAY - 1)
+    assert due(ks) == ()
+    clock.pass_time(1)
+    (duty,) = due(ks)
+    assert (duty.work, duty.stated, duty.owner, duty.by_hand) == (Work.ROTATE, True, "registrar", False)
+    ks.rotate("box")
+    assert due(ks) == ()
+
+
+def test_a_queued_version_answers_it(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", rotate_every="90d", propagation="2d")
+    clock.pass_time(91 * DAY)
+    ks.rotate("box")
+    assert due(ks) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "years", "work"),
+    [("fernet", 2, Work.ROTATE), ("ed25519", 3, Work.ROTATE), ("hmac-sha256", 2, Work.ROTATE)],
+)
+def test_the_usual_periods_are_told_as_usual(ks: KeyStore, clock: HandClock, kind: str, years: int, work: Work) -> None:
+    ks.create("box", kind)
+    clock.pass_time(years * YEAR)
+    (duty,) = due(ks)
+    assert (duty.work, duty.stated) == (work, False)
+
+
+def test_a_secret_has_no_usual_period(ks: KeyStore, clock: HandClock) -> None:
+    ks.import_key("smtp", b"a password", "secret")
+    clock.pass_time(9 * YEAR)
+    assert due(ks) == ()
+
+
+def test_what_an_old_version_protected_is_to_be_moved_before_its_time_is_over(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", recipient="400d")
+    clock.pass_time(100 * DAY)
+    ks.rotate("box", now=True)
+    assert told(due(ks, within_s=300 * DAY)) == [("box", 1, Work.REENCRYPT)]
+    clock.pass_time(300 * DAY)
+    assert told(due(ks)) == [("box", 1, Work.REENCRYPT)]
+
+
+def test_a_stopped_keyset_brings_no_rotation(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", rotate_every="90d", allow="process")
+    clock.pass_time(100 * DAY)
+    assert due(ks) == ()
+
+
+def test_the_most_urgent_comes_first(ks: KeyStore, clock: HandClock) -> None:
+    for name, every in (("late", "90d"), ("soon", "30d")):
+        ks.create(name, "fernet", rotate_every=every)
+    clock.pass_time(100 * DAY)
+    assert [duty.keyset for duty in due(ks)] == ["soon", "late"]
+
+
+def test_rotating_what_is_due_leaves_secrets_to_a_person(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", rotate_every="30d")
+    ks.create("calm", "fernet", rotate_every="300d")
+    ks.import_key("smtp", b"a password", "secret", rotate_every="30d")
+    clock.pass_time(31 * DAY)
+    done = rotate_due(ks)
+    assert [keyset.name for keyset in done.rotated] == ["box"]
+    assert [duty.keyset for duty in done.left] == ["smtp"]
+    assert done.failed == ()
+    assert rotate_due(ks).rotated == ()
+    assert len(ks.show("calm").versions) == 1
+    assert ks.secret("smtp").reveal() == b"a password"
+
+
+def test_one_that_cannot_be_rotated_keeps_no_other_waiting(ks: KeyStore, clock: HandClock) -> None:
+    for name in ("alpha", "beta"):
+        ks.create(name, "fernet", rotate_every="30d")
+    clock.pass_time(31 * DAY)
+    ks.doom("alpha", None, wait_s=7 * DAY, reason="ended")
+    done = rotate_due(ks)
+    assert [keyset.name for keyset in done.rotated] == ["beta"]
+
+
+def test_messages_near_their_limit_are_a_reason_to_rotate(scene: Scene, tmp_path: Path) -> None:
+    scene.found()
+    with scene.open() as keystore:
+        keystore.create("box", "fernet", max_messages=4)
+        for _ in range(3):
+            keystore.fernet("box").encrypt(b"data")
+    with scene.open() as keystore:
+        (duty,) = due(keystore)
+        assert "3 of 4 messages" in duty.why
+        keystore.rotate("box", now=True)
+        assert due(keystore) == ()
