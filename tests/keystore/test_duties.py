@@ -12,6 +12,7 @@ from tests.keystore.scenes import Scene
 from strongroom.keystore.duties import Duty, Work, due, rotate_due
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_memory
+from strongroom.keystore.workers import create_worker
 
 DAY = 86_400
 YEAR = 365 * DAY
@@ -107,6 +108,34 @@ def test_rotating_what_is_due_leaves_secrets_to_a_person(ks: KeyStore, clock: Ha
     assert rotate_due(ks).rotated == ()
     assert len(ks.show("calm").versions) == 1
     assert ks.secret("smtp").reveal() == b"a password"
+
+
+def test_a_key_that_others_know_without_our_prefix_is_theirs_to_replace(ks: KeyStore, clock: HandClock) -> None:
+    ks.import_key("webhook", b"x" * 32, "hmac-sha256", prefix="none", rotate_every="30d")
+    clock.pass_time(31 * DAY)
+    done = rotate_due(ks)
+    assert [duty.keyset for duty in done.left] == ["webhook"]
+    assert len(ks.show("webhook").versions) == 1
+
+
+def test_a_version_that_must_travel_is_due_before_the_old_one_stops(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", originator="100d", propagation="2d")
+    clock.pass_time(98 * DAY)
+    assert [keyset.name for keyset in rotate_due(ks).rotated] == ["box"]
+    box = ks.fernet("box")
+    for _ in range(5):
+        clock.pass_time(DAY // 2)
+        box.encrypt(b"data")
+    assert box.version == 2
+
+
+def test_the_store_s_own_keysets_are_nobody_s_duty(scene: Scene, tmp_path: Path, clock: HandClock) -> None:
+    scene.found()
+    with scene.open(clock=clock) as keystore:
+        create_worker(keystore, "web", out=tmp_path / "web.identity")
+        assert any(keyset.name.startswith("strongroom.") for keyset in keystore.list())
+        clock.pass_time(9 * YEAR)
+        assert due(keystore) == ()
 
 
 def test_one_that_cannot_be_rotated_keeps_no_other_waiting(ks: KeyStore, clock: HandClock) -> None:

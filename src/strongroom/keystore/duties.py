@@ -12,10 +12,10 @@ from strongroom.keystore import acts
 from strongroom.keystore.counting import NEAR, limit_of
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
-from strongroom.model.names import KeyId, KeysetName
+from strongroom.model.names import KeyId, KeysetName, is_reserved
 from strongroom.model.periods import End, originator_end, processes_at, recipient_end, since
 from strongroom.model.states import Operation
-from strongroom.model.types import KeyType
+from strongroom.model.types import KeyType, resolve_prefix
 from strongroom.model.version import Version
 
 OWNER = "owner"
@@ -76,15 +76,28 @@ def due(keystore: KeyStore, *, within_s: int = 0) -> tuple[Duty, ...]:
     now = keystore.clock.now()
     until = Timestamp(now + within_s * 1000)
     totals = _totals(keystore)
-    found = [duty for keyset in keystore.list() for duty in duties(keyset, now, totals) if duty.at <= until]
+    usual = keystore.sealed.propagation
+    found = [
+        duty
+        for keyset in keystore.list()
+        for duty in duties(keyset, now, totals, propagation_s=usual)
+        if duty.at <= until
+    ]
     return tuple(sorted(found, key=lambda duty: (duty.at, duty.keyset, duty.version, duty.work.value)))
 
 
-def duties(keyset: Keyset, now: Timestamp, totals: Mapping[tuple[str, KeyId], int]) -> Iterator[Duty]:
-    """The duties that a keyset brings, past and to come. Those of a version that protects nothing more are few."""
+def duties(
+    keyset: Keyset, now: Timestamp, totals: Mapping[tuple[str, KeyId], int], *, propagation_s: int
+) -> Iterator[Duty]:
+    """The duties that a keyset brings, past and to come. Those of a version that protects nothing more are few.
+
+    propagation_s: the store's, for keysets that have none of their own.
+    """
+    if is_reserved(keyset.name):
+        return  # the store's own, such as the issuer: its successor is vouched for, and 'admin remove' sees to it
     primary = keyset.primary_at(now)
     if primary is not None and not keyset.pending(now) and _is_to_protect(keyset, primary):
-        yield from _rotations(keyset, primary, now, totals)
+        yield from _rotations(keyset, primary, now, totals, propagation_s)
     for version in keyset.alive:
         if version.destroy_at is not None:
             why = "its destruction was scheduled"
@@ -101,7 +114,7 @@ def _is_to_protect(keyset: Keyset, primary: Version) -> bool:
 
 
 def _rotations(
-    keyset: Keyset, primary: Version, now: Timestamp, totals: Mapping[tuple[str, KeyId], int]
+    keyset: Keyset, primary: Version, now: Timestamp, totals: Mapping[tuple[str, KeyId], int], propagation_s: int
 ) -> Iterator[Duty]:
     """The soonest reason to rotate, and no more than one: one rotation answers all of them."""
     reasons: list[tuple[End, str]] = []
@@ -110,7 +123,9 @@ def _rotations(
         reasons.append((End(at, True), "its rotation interval is over"))
     end = originator_end(keyset, primary)
     if end is not None:
-        reasons.append((end, "its time to protect ends"))
+        # a version that is added now protects after its propagation: later would be too late
+        travels = propagation_s if keyset.policy.propagation is None else keyset.policy.propagation
+        reasons.append((End(Timestamp(end.at - travels * 1000), end.stated), "its time to protect ends"))
     limit = limit_of(keyset)
     messages = totals.get((keyset.name, primary.key_id), 0)
     if limit is not None and messages >= limit * NEAR:
@@ -130,8 +145,13 @@ def _duty(keyset: Keyset, version: Version, work: Work, why: str, end: End) -> D
         at=end.at,
         stated=end.stated,
         owner=keyset.labels.get(OWNER, ""),
-        by_hand=work is Work.REENCRYPT or (work is Work.ROTATE and keyset.type is KeyType.SECRET),
+        by_hand=work is Work.REENCRYPT or (work is Work.ROTATE and _is_outsiders(keyset, version)),
     )
+
+
+def _is_outsiders(keyset: Keyset, version: Version) -> bool:
+    """Whether somebody outside made this version, and must know its successor: secrets, keys with no prefix of ours."""
+    return keyset.type is KeyType.SECRET or version.prefix is not resolve_prefix(keyset.type, keyset.purpose)
 
 
 def _totals(keystore: KeyStore) -> Mapping[tuple[str, KeyId], int]:

@@ -38,6 +38,11 @@ _ENDINGS = (".gpg", ".git", ".lock", ".json")
 _RESERVED = "strongroom."
 
 
+def is_reserved(name: str) -> bool:
+    """Whether a name belongs to the store itself."""
+    return name.startswith(_RESERVED)
+
+
 def parse_name(text: str, *, reserved: bool = False) -> KeysetName:
     """The keyset name that `text` is: one to eight segments of `a-z 0-9 . _ -` joined by `/`, at most 200 bytes.
 
@@ -53,7 +58,7 @@ def parse_name(text: str, *, reserved: bool = False) -> KeysetName:
             raise _refused(text, f"holds {segment!r}, which Windows takes for a device")
         if segment.endswith(_ENDINGS):
             raise _refused(text, f"holds {segment!r}, whose ending belongs to git, BlackBox or the store")
-    if text.startswith(_RESERVED) and not reserved:
+    if is_reserved(text) and not reserved:
         raise _refused(text, "is reserved for the store itself")
     return KeysetName(text)
 
