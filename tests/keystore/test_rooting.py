@@ -97,8 +97,9 @@ def test_what_was_broken_off_is_told_at_opening_and_ended_by_the_same_command(tm
 
 
 def test_worker_groups_are_taken_along_and_published_all_the_while(tmp_path: Path) -> None:
-    place, environ = passphrase_store(tmp_path)
-    with open_store(place, passphrase=PASSPHRASE, environ=environ) as keystore:
+    clock = HandClock()
+    place, environ = passphrase_store(tmp_path, clock)
+    with open_store(place, passphrase=PASSPHRASE, environ=environ, clock=clock) as keystore:
         keystore.create("box", "fernet")
         workers.create_worker(keystore, "web", tmp_path / "web.identity", bits=2048)
         workers.grant(keystore, "web", ["box"])
@@ -112,7 +113,21 @@ def test_worker_groups_are_taken_along_and_published_all_the_while(tmp_path: Pat
         assert workers.list_workers(keystore)[0].name == "web"
         publish(keystore, out=tmp_path / "publication")
         rotate_root(keystore, environ=environ)
+        publish(keystore, out=tmp_path / "publication")
         destroy_root(keystore, 2)
+        clock.pass_time(1)
+        rotate_root(keystore, exposed="an admin left", environ=environ)
+        clock.pass_time(1)
+        walked = rotate_exposed(keystore)
+        assert walked.rotated == ("box",)
+        assert [name for name, _ in walked.left] == ["strongroom.issuer"]
+        keystore.rotate("strongroom.issuer", now=True)
+        workers.rotate_worker(keystore, "web", tmp_path / "new.identity", bits=2048)
+        assert all(row.replaced for row in exposed(keystore))
+        publish(keystore, out=tmp_path / "publication")
+        url = f"file:{tmp_path / 'publication'}?group=web"
+        with open_store(url, identity=tmp_path / "new.identity", environ=environ, clock=clock) as worker:
+            assert worker.names() == ("box",)
     with open_store(place, passphrase=PASSPHRASE, environ=environ) as keystore:
         assert [grant.keyset for grant in workers.list_workers(keystore)[0].grants] == ["box"]
 

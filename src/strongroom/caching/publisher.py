@@ -240,7 +240,7 @@ def _check_not_older(group: Group, published: Ledger | None, here: Ledger) -> No
     if published is None:
         raise StaleError(
             f"what is published for {group.name!r} was made under another root, perhaps a newer one",
-            hint="git pull; if the root was rotated here, strongroom publish --force",
+            hint="git pull; if that root was destroyed here, strongroom publish --force",
         )
     newer = (
         [f"the group itself (revision {published.group}, here {here.group})"] if published.group > here.group else []

@@ -14,6 +14,7 @@ from typing import Final, Literal
 import msgspec
 
 from strongroom._encoding import Timestamp, format_time, parse_time
+from strongroom.caching.publisher import ISSUER
 from strongroom.errors import FormatError, NotFoundError, StrongroomError
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
@@ -27,6 +28,10 @@ from strongroom.stores.sealed import SealedStore
 
 EXPOSURES: Final[KeysetName] = parse_name("strongroom.exposures", reserved=True)
 _OWN: Final = "strongroom."
+_ISSUER_WAY: Final = (
+    f"strongroom rotate {ISSUER} --now, then strongroom worker rotate GROUP for each group, a new identity file for"
+    " each of its hosts, and strongroom publish"
+)
 _PROTECTS = frozenset({KeyState.PRE_ACTIVATION, KeyState.ACTIVE})
 _PROCESSES = _PROTECTS | {KeyState.DEACTIVATED, KeyState.COMPROMISED}
 
@@ -133,7 +138,7 @@ def exposed(keystore: KeyStore) -> tuple[ExposedRow, ...]:
     for opened in store.load_all():
         keyset = opened.keyset
         known = tuple(each.number for each in keyset.versions if each.created <= last.time and each.state in _PROCESSES)
-        if known and not keyset.name.startswith(_OWN):
+        if known and (keyset.name == ISSUER or not keyset.name.startswith(_OWN)):
             rows.append(
                 ExposedRow(
                     name=keyset.name,
@@ -155,13 +160,16 @@ def rotate_exposed(
 ) -> ExposedRotated:
     """Rotate each exposed keyset that is not replaced yet. It can be broken off: the next walk goes on.
 
-    A `secret` is left unless `generate` says that a random text will do: its value is known elsewhere too.
+    A `secret` is left unless `generate` says that a random text will do: its value is known elsewhere too. The issuer
+    is left because every worker needs a new identity with it.
     """
     due = [row for row in exposed(keystore) if not row.replaced]
     rotated: list[str] = []
     left: list[tuple[str, str]] = []
     for number, row in enumerate(due, start=1):
-        if row.type is KeyType.SECRET and not generate:
+        if row.name == ISSUER:
+            left.append((row.name, _ISSUER_WAY))
+        elif row.type is KeyType.SECRET and not generate:
             left.append((row.name, f"strongroom rotate {row.name} --value-file FILE"))
         else:
             try:

@@ -160,7 +160,10 @@ def _tell_known(done: AdminRemoved) -> None:
         if names:
             output.tell(f"{title} open what they opened before ({way}): {', '.join(names)}")
     if done.groups:
-        output.tell("he knew the issuer's key: he can sign publications that today's workers would take")
+        output.tell(
+            "he knew the issuer's key, and can sign publications that today's workers would take: strongroom rotate"
+            " strongroom.issuer --now, then strongroom worker rotate for each group, and a new identity for each host"
+        )
     for name in done.files:
         output.tell(f"he could read BlackBox's file {name}: change it where it is used")
 
