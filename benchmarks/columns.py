@@ -25,7 +25,7 @@ ROWS = 20_000
 BATCH = 1_000
 WRITTEN = 2_000
 """Rows that a round writes: short rounds, many of them, so that each side meets quiet moments."""
-READS, WRITES = 9, 31
+READS, WRITES = 15, 31
 VERSIONS = 10
 
 AEAD_READ, AEAD_WRITE = 2.0, 1.5
