@@ -135,3 +135,32 @@ def test_a_hostile_file_name_is_bytes_on_a_pipe_and_escaped_on_a_terminal(
     assert b"\x1b" not in done("blackbox", "list-files", "--json", cwd=team, env=alice).stdout
     refused = program("blackbox", "cat", "\x1b]0;owned\x07", cwd=team, env=alice)
     assert "\x1b" not in refused.stderr
+
+
+def test_an_admin_leaves_and_what_he_knew_is_walked_until_nothing_is_left(
+    team: Path, admins: dict[str, GpgHome]
+) -> None:
+    alice, bob = as_user(admins["alice"]), as_user(admins["bob"])
+    done("admin", "approve", admins["bob"].fingerprint, cwd=team, env=alice)
+    done("create", "it", "--type", "fernet", cwd=team, env=alice)
+    left = done("admin", "remove", admins["bob"].fingerprint, "--json", cwd=team, env=alice).json
+    assert left["root"] == 2
+    assert [row["name"] for row in left["exposed"]] == ["it"]
+    assert left["pin"] == done("pin", cwd=team, env=alice).text.strip()
+    assert program("list", cwd=team, env=bob).status == 3
+    assert program("exposed", cwd=team, env=alice).status == 4
+    done("rotate", "--exposed", cwd=team, env=alice)
+    assert done("exposed", "--json", cwd=team, env=alice).json["keysets"][0]["replaced"]
+    assert program("rotate", cwd=team, env=alice).status == 2
+
+
+def test_slots_are_added_tried_and_taken_away_by_the_command_line(team: Path, admins: dict[str, GpgHome]) -> None:
+    alice = as_user(admins["alice"])
+    told = done("slot", "add", "office", "--generate", cwd=team, env=alice).stderr
+    passphrase = told.split("shown this once: ")[1].split()[0]
+    done("slot", "add", "backup", "--new", str(team.parent / "backup.identity"), cwd=team, env=alice)
+    tried = done("slot", "test", "--json", cwd=team, env={**alice, "STRONGROOM_PASSPHRASE": passphrase}).json
+    assert {row["label"]: row["opens"] for row in tried} == {"": True, "office": True, "backup": False}
+    assert program("slot", "add", "more", cwd=team, env=alice).status == 2
+    done("slot", "remove", "office", cwd=team, env=alice)
+    assert [row["label"] for row in done("slot", "list", "--json", cwd=team, env=alice).json] == ["", "backup"]
