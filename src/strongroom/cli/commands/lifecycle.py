@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from strongroom.cli import output
 from strongroom.cli.commands.exposed import rotate_exposed
 from strongroom.cli.completing import existing_name, optional_name
 from strongroom.cli.context import Session, examples, verb
@@ -97,7 +98,7 @@ def rotate(
 
 
 def _rotate_due(session: Session, keystore: KeyStore) -> None:
-    from strongroom.cli import output, views
+    from strongroom.cli import views
     from strongroom.keystore.duties import rotate_due
 
     with busy("rotating what is due"):
@@ -214,3 +215,7 @@ def compromise(
     with busy("making the next version"):
         keyset = keystore.compromise(name, version, reason=reason, value=value, generate=generate)
     views.moved(session, keystore, keyset, f"marked as compromised: version {version} of")
+    if not session.as_json:
+        output.tell(
+            "what it protected is to be encrypted again; manage.py strongroom reencrypt --report lists a site's"
+        )
