@@ -10,7 +10,7 @@ from tests.keystore.clocks import HandClock
 from tests.keystore.scenes import PASSPHRASE, Scene
 from tests.support.gpg import GpgHome
 
-from strongroom.errors import ExposedRootError, NotFoundError, PolicyError, StrongroomError
+from strongroom.errors import ExposedRootError, IntegrityError, NotFoundError, PolicyError, StrongroomError
 from strongroom.keystore import workers
 from strongroom.keystore.exposures import exposed, exposures, rotate_exposed
 from strongroom.keystore.facade import KeyStore
@@ -130,6 +130,30 @@ def test_worker_groups_are_taken_along_and_published_all_the_while(tmp_path: Pat
             assert worker.names() == ("box",)
     with open_store(place, passphrase=PASSPHRASE, environ=environ) as keystore:
         assert [grant.keyset for grant in workers.list_workers(keystore)[0].grants] == ["box"]
+
+
+def test_a_group_from_before_the_rotation_counts_only_as_the_header_lists_it(tmp_path: Path) -> None:
+    place, environ = passphrase_store(tmp_path)
+    with open_store(place, passphrase=PASSPHRASE, environ=environ) as keystore:
+        keystore.create("box", "fernet")
+        workers.create_worker(keystore, "web", tmp_path / "web.identity", bits=2048)
+        workers.grant(keystore, "web", ["box"])
+        file = place / "workers" / "web.json"
+        granted = file.read_bytes()
+        workers.revoke(keystore, "web", ["box"])
+        revoked = file.read_bytes()
+        begin(keystore, plan_rotation(keystore, keystore.sealed.header, None, None, None))
+        file.write_bytes(granted)
+        with pytest.raises(IntegrityError, match="web"):
+            workers.list_workers(keystore)
+        with pytest.raises(IntegrityError, match="web"):
+            rotate_root(keystore, environ=environ)
+        file.write_bytes(revoked)
+        assert workers.list_workers(keystore)[0].grants == ()
+        rotate_root(keystore, environ=environ)
+        file.write_bytes(revoked)
+        with pytest.raises(IntegrityError, match="web"):
+            workers.list_workers(keystore)
 
 
 def test_a_destroyed_root_is_gone_and_the_newest_cannot_go(store: Scene) -> None:
