@@ -94,7 +94,7 @@ def duties(
     propagation_s: the store's, for keysets that have none of their own.
     """
     if is_reserved(keyset.name):
-        return  # the store's own, such as the issuer: its successor is vouched for, and 'admin remove' sees to it
+        return  # the store's own: who replaces the issuer replaces every worker's identity with it
     primary = keyset.primary_at(now)
     if primary is not None and not keyset.pending(now) and _is_to_protect(keyset, primary):
         yield from _rotations(keyset, primary, now, totals, propagation_s)

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from strongroom.errors import LockError, StoreError
@@ -70,12 +70,12 @@ class FileLock:
                     self._file = None
                     # unlocked by word: the lock belongs to the open file, which a child forked in C may share
                     fcntl.flock(mine, fcntl.LOCK_UN)
-                    os.close(mine)
+                    _close(mine)
 
     def forget(self) -> None:
         """Only for the child of a fork: close the shared file, which keeps the parent's lock, and start unlocked."""
         if self._file is not None:
-            os.close(self._file)
+            _close(self._file)
             self._file = None
 
     def _take(self, end: float, wait: float) -> int:
@@ -107,12 +107,12 @@ class FileLock:
         except (BlockingIOError, FileNotFoundError):
             pass
         except OSError as error:
-            os.close(file)
+            _close(file)
             raise StoreError(
                 f"cannot lock {str(self._path)!r}: {error.strerror}; nothing was written",
                 hint="'df' tells the file system: it must know flock",
             ) from None
-        os.close(file)
+        _close(file)
         return None
 
     def _late(self, wait: float) -> LockError:
@@ -120,6 +120,12 @@ class FileLock:
             f"another process has held {str(self._path)!r} for {wait:g} s; nothing was written",
             hint=f"fuser -v {self._path}",
         )
+
+
+def _close(file: int) -> None:
+    # Nothing was written into it, and on Linux it is closed even where close(2) reports a failure.
+    with suppress(OSError):
+        os.close(file)
 
 
 _LIVE: weakref.WeakSet[FileLock | ThreadLock] = weakref.WeakSet()
