@@ -35,7 +35,7 @@ def filled(store: Path) -> Path:
 def test_verbs_and_their_verbs_are_completed(place: Path) -> None:
     assert complete("strongroom re", place) == ["resume", "reveal", "recovery"]
     assert complete("strongroom blackbox list-", place) == ["list-files", "list-admins"]
-    assert complete("strongroom admin ", place) == ["add", "approve", "list"]
+    assert complete("strongroom admin ", place) == ["add", "approve", "list", "remove"]
     assert "--label" in complete("strongroom create it --l", place)
 
 
