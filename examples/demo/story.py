@@ -9,6 +9,7 @@ import sqlite3
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -285,7 +286,7 @@ class Story:
         self.stage.say(f"POST /students/ {name}, ***-**-{number[-4:]} → student {told['student']}")
 
     def _tokens(self) -> list[bytes]:
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as connection:
+        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
             rows = connection.execute("SELECT ssn FROM students_student ORDER BY id").fetchall()
         connection.close()
         return [bytes(token) for (token,) in rows]

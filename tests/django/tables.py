@@ -18,8 +18,9 @@ SCHOOL = "school"
 def tables(database: dict[str, Any], *made: type[models.Model], alias: str = "default") -> Iterator[None]:
     """Have the models' tables in this database, which is the alias of DATABASES meanwhile."""
     before = connections.settings.get(alias)
-    if before is not None:
-        connections[alias].close()
+    # not closed: Django never closes a database in memory, and one that is dropped unclosed is a ResourceWarning
+    held = None if before is None else connections[alias]
+    if held is not None:
         del connections[alias]
     connections.settings[alias] = connections.configure_settings({"default": {}, alias: dict(database)})[alias]
     elsewhere = dict(apps.all_models[SCHOOL])  # its tables are in the tests' own database, and not in this one
@@ -44,7 +45,8 @@ def tables(database: dict[str, Any], *made: type[models.Model], alias: str = "de
         apps.all_models[SCHOOL].update(elsewhere)
         apps.clear_cache()
         del connections[alias]
-        if before is None:
+        if before is None or held is None:
             del connections.settings[alias]
         else:
             connections.settings[alias] = before
+            connections[alias] = held

@@ -10,6 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,6 @@ class SqliteFile:
         self._connection: sqlite3.Connection | None = None
         self._process = 0
         _LIVE.add(self)
-
-    def __del__(self) -> None:
-        # Whoever forgets to close gets no ResourceWarning of Python 3.13's for a file that he has never heard of. Under
-        # the lock, so that no fork comes while SQLite lets go of it.
-        if _LOCK is not None and getattr(self, "_connection", None) is not None:  # the module may be gone at exit
-            self.close()
 
     def damaged(self, problem: str) -> FormatError:
         """The error for contents that nobody here wrote."""
@@ -130,7 +125,13 @@ class SqliteFile:
         import sqlite3  # 5 ms that a store without a witness need not pay
 
         self._check_file()
-        connection = sqlite3.connect(self.path, timeout=self.wait, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self.wait,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_forgettable(),
+        )
         try:
             connection.execute("PRAGMA synchronous = NORMAL")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -210,6 +211,34 @@ class _Told:
         if code in _DAMAGED or not isinstance(error, sqlite3.OperationalError):
             raise self._file.damaged(str(error)) from None
         raise StoreError(f"{self._file._what}: {error}", hint="'df' and 'ls -la' tell why") from None
+
+
+@cache
+def _forgettable() -> type[sqlite3.Connection]:
+    """The class of our connections, made when the first is."""
+    import sqlite3  # as above
+
+    # held here: the module's own names may be gone when the last one dies, at exit
+    lock, abandoned, close, process = _LOCK, _ABANDONED, _quietly_close, os.getpid
+
+    class Forgettable(sqlite3.Connection):
+        """One that whoever forgets to close gets no ResourceWarning of Python 3.13's for: he never heard of its file.
+
+        It sees to that itself: in a cycle of garbage nobody knows whether its owner or it is finalized first.
+        """
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.process = process()
+
+        def __del__(self) -> None:
+            with lock:  # so that no fork comes while SQLite lets go of it
+                if getattr(self, "process", 0) == process():
+                    close(self)
+                else:
+                    abandoned.append(self)  # a parent's: it must not be closed here
+
+    return Forgettable
 
 
 def _quietly_close(connection: sqlite3.Connection) -> None:

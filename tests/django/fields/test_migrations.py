@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -204,9 +205,9 @@ def test_columns_are_added_altered_and_filled_by_migrations(site: Site) -> None:
     )
     site.django("migrate")
     assert "No changes detected" in site.django("makemigrations", "--check")
-    with sqlite3.connect(site.place / "db.sqlite3") as raw:
+    with closing(sqlite3.connect(site.place / "db.sqlite3")) as raw:
         ((cell, mark),) = raw.execute("SELECT ssn, ssn_index FROM clinic_patient").fetchall()
-    raw.close()
+
     assert cell.startswith(b"\x01")
     assert len(mark) == 32
     assert site.python("print(models.Patient.objects.get(ssn='13').ssn)").startswith("1-3")
