@@ -16,7 +16,7 @@ import pytest
 from examples.demo.search import Plaintexts
 
 ROOT = Path(__file__).parent.parent
-STEPS = 11
+STEPS = 12
 
 
 def start(*arguments: str, largest_file: int | None = None) -> subprocess.Popen[str]:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -15,6 +16,7 @@ from urllib.parse import urlencode
 from examples.demo.stage import Person, Stage, UntrueError
 
 START_S = 30.0
+_BOUNDARY = "a-line-that-no-document-has"
 
 
 class Site:
@@ -22,6 +24,7 @@ class Site:
 
     def __init__(self, stage: Stage, role: Person) -> None:
         self.port = _free_port()
+        self._token = ""
         arguments = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{self.port}"]
         stage.typed(role.name, f"python manage.py runserver --noreload 127.0.0.1:{self.port} &")
         self._log = stage.place / "logs" / "runserver.log"
@@ -60,15 +63,49 @@ class Site:
 
     def asks(self, path: str, form: dict[str, str] | None = None) -> tuple[int, str]:
         """GET a path, or POST a form to it: the status and the body."""
+        if form is None:
+            status, _, body = self._request("GET", path)
+        else:
+            status, _, body = self._posts(path, urlencode(form).encode(), "application/x-www-form-urlencoded")
+        return status, body.decode()
+
+    def uploads(self, path: str, field: str, name: str, content: bytes) -> dict[str, Any]:
+        """POST a file, as a browser does: what was answered."""
+        line = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n\r\n'
+        body = line.encode() + content + f"\r\n--{_BOUNDARY}--\r\n".encode()
+        status, _, answer = self._posts(path, body, f"multipart/form-data; boundary={_BOUNDARY}")
+        if status != 201:
+            raise UntrueError(f"{path} answered {status}; the site's log ends with: {self._tail()}")
+        told: dict[str, Any] = json.loads(answer)
+        return told
+
+    def downloads(self, path: str) -> bytes:
+        """GET a path: its body, as it is."""
+        status, _, body = self._request("GET", path)
+        if status != 200:
+            raise UntrueError(f"{path} answered {status}; the site's log ends with: {self._tail()}")
+        return body
+
+    def _posts(self, path: str, body: bytes, kind: str) -> tuple[int, str, bytes]:
+        if not self._token:
+            _, cookie, _ = self._request("GET", "/", accept="text/html")
+            self._token = cookie.partition(";")[0].removeprefix("csrftoken=")
+        return self._request("POST", path, body, {"Content-Type": kind, "X-CSRFToken": self._token})
+
+    def _request(
+        self,
+        verb: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        accept: str = "application/json",
+    ) -> tuple[int, str, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            if form is None:
-                connection.request("GET", path)
-            else:
-                headers = {"Content-Type": "application/x-www-form-urlencoded"}
-                connection.request("POST", path, urlencode(form), headers)
+            cookie = {"Cookie": f"csrftoken={self._token}"} if self._token else {}
+            connection.request(verb, path, body, {"Accept": accept, **cookie, **(headers or {})})
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            return answer.status, answer.getheader("Set-Cookie", ""), answer.read()
         finally:
             connection.close()
 

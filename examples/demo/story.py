@@ -1,4 +1,4 @@
-"""The story: eleven steps, each with what was typed, what came of it, and what must be true of it."""
+"""The story: twelve steps, each with what was typed, what came of it, and what must be true of it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ from strongroom.primitives.secret import SecretBytes
 
 REGISTRAR = Path(__file__).resolve().parent.parent / "registrar"
 RECORDS = "student-records"
+FILES = "student-files"
+CERTIFICATE = "Registered under 1815/12/10-Byron"
 PROPAGATION_S = 6
 # Numbers that are issued to nobody: the first is the famous one of a wallet's sample card.
 STUDENTS = {"Ada Lovelace": "078-05-1120", "Alan Turing": "987-65-4321", "Grace Hopper": "987-65-4325"}
@@ -50,6 +52,7 @@ class Story:
             self.plaintexts.add(f"the number of {name}", number.replace("-", "").encode())
         self.password = urlsafe_b64encode(os.urandom(24)).decode()
         self.plaintexts.add("the database password", self.password.encode())
+        self.plaintexts.add("the uploaded document", CERTIFICATE.encode())
         self.origin = stage.place / "registrar.git"
         self.database = stage.place / "data" / "registrar.sqlite3"
 
@@ -62,6 +65,7 @@ class Story:
         self.a_role_account()
         self.the_site()
         self.the_main_job()
+        self.a_look_up_and_a_document()
         self.a_signature()
         self.a_rotation()
         self.a_second_admin()
@@ -122,7 +126,7 @@ class Story:
         told = json.loads(self.alice.types("strongroom list --json", lines=0))
         kinds = {each["name"]: each["type"] for each in told}
         stage.check(
-            kinds == {RECORDS: "fernet", "jwt-signing": "rsa-3072", "django-secret-key": "secret"},
+            len(kinds) == 8 and (kinds[RECORDS], kinds[FILES]) == ("fernet", "aes256-gcm"),
             ", ".join(f"{name} is {kind}" for name, kind in sorted(kinds.items())),
         )
 
@@ -178,6 +182,24 @@ class Story:
         stage.check(len(self.old_tokens) == len(STUDENTS), f"the database holds {len(self.old_tokens)} tokens")
         if self.redis:
             stage.check(self.redis.holds() == 1, "and Redis one of them")
+
+    def a_look_up_and_a_document(self) -> None:
+        """Who has this number, and a file that passes through the site and lies there encrypted."""
+        stage = self.stage
+        stage.step("A look-up by number, and a document")
+        found = self.site.tells("/search/", {"ssn": "987 65 4321"})
+        stage.say(f"POST /search/ 987 65 4321 → {json.dumps(found)}")
+        stage.check([each["name"] for each in found["found"]] == ["Alan Turing"], "found, however it is written")
+        status, said = self.site.asks("/students/", {"name": "Somebody", "ssn": "987654321"})
+        stage.check(status == 400 and "already exists" in said, "nobody else is enrolled with the same number")
+        self.scan = b"%PDF-1.7\n" + f"A birth certificate. {CERTIFICATE}\n".encode() * 20_000
+        self.document = self.site.uploads("/students/1/documents/", "scan", "birth.pdf", self.scan)["document"]
+        stage.say(f"POST /students/1/documents/ birth.pdf, {len(self.scan)} bytes → {self.document}")
+        stage.check(self.site.downloads(self.document) == self.scan, "it comes back as it was")
+        (lying,) = (path for path in (self.database.parent / "documents").rglob("*") if path.is_file())
+        stage.check(
+            CERTIFICATE.encode() not in lying.read_bytes(), f"what lies on the disk is ciphertext: {lying.name}"
+        )
 
     def a_signature(self) -> None:
         """RSA-PSS by the site."""

@@ -6,27 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.django.conftest import ROOT, python, started, watched
+from tests.django.conftest import REGISTRAR, ROOT, python, started, watched
 
-# The example site, with a SECRET_KEY that does not come from the store: what is left is our own app and its checks.
-SETTINGS = """
-SECRET_KEY = "not from the store"
-INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "strongroom.django", "students"]
-ROOT_URLCONF = "registrar.urls"
-DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {database!r}}}}}
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-USE_TZ = True
-STRONGROOM = {{"default": {{"STORE": {store!r}}}}}
-"""
+FROM_STORE = 'strongroom.django_secret_key("django-secret-key", store=STORE)'
 
 
 @pytest.fixture
 def environ(sealed: Path, tmp_path: Path, stand_in: Path) -> dict[str, str]:
-    text = SETTINGS.format(store=str(sealed), database=str(tmp_path / "db.sqlite3"))
-    (tmp_path / "watched_settings.py").write_text(text)
+    # The example site, with a SECRET_KEY that does not come from the store: what is left is our own app and its checks.
+    text = (REGISTRAR / "registrar" / "settings.py").read_text()
+    assert FROM_STORE in text
+    (tmp_path / "watched_settings.py").write_text(text.replace(FROM_STORE, '"not from the store", []'))
     return {
         "DJANGO_SETTINGS_MODULE": "watched_settings",
         "PYTHONPATH": f"{ROOT / 'src'}:{tmp_path}",
+        "REGISTRAR_STORE": str(sealed),
+        "REGISTRAR_DATA": str(tmp_path),
         **watched(stand_in),
     }
 
