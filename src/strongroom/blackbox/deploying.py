@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from strongroom.blackbox import placing
 from strongroom.blackbox.admins import Recipients
 from strongroom.blackbox.deployed import Deployed
 from strongroom.blackbox.placing import Access, Scratch
-from strongroom.blackbox.reading import MAX_PLAINTEXT, about
+from strongroom.blackbox.reading import MAX_PLAINTEXT
 from strongroom.blackbox.results import Written, written
 from strongroom.blackbox.site import Site
 from strongroom.blackbox.workers import Progress, each
@@ -118,7 +118,11 @@ def encrypt(
         read = {plain: site.tree.read_secret(plain, limit=MAX_PLAINTEXT) for plain in plains}
         for plain, (plaintext, _, _) in read.items():
             site.check_sealable(plain, plaintext)
-        made = each(plains, lambda plain: _sealed_if_new(site, plain, read[plain][0], to), progress=progress)
+        made = each(
+            plains,
+            lambda few: _sealed_if_new(site, {plain: read[plain][0] for plain in few}, to),
+            progress=progress,
+        )
         sealed = dict(zip(plains, made, strict=True))
         changed = tuple(f"{plain}.gpg" for plain, raw in sealed.items() if raw is not None)
         unchanged = tuple(plain for plain, raw in sealed.items() if raw is None)
@@ -177,9 +181,8 @@ def _write(
     known: Deployed,
     progress: Progress | None,
 ) -> None:
-    def opened(plain: str) -> SecretBytes:
-        with about(plain):
-            return site.open(read[plain])
+    def opened(few: Sequence[str]) -> list[SecretBytes]:
+        return site.open_many({plain: read[plain] for plain in few})
 
     scratch.sweep()
     for plain, plaintext in zip(due, each(due, opened, progress=progress), strict=True):
@@ -187,11 +190,20 @@ def _write(
         known.remember(plain, hashlib.sha256(read[plain]).hexdigest(), status)
 
 
-def _sealed_if_new(site: Site, plain: str, plaintext: SecretBytes, to: Recipients) -> bytes | None:
-    with about(plain):
-        try:
-            if site.open(site.sealed(plain)) == plaintext:
-                return None
-        except CannotOpenError:
-            pass  # who can only encrypt, encrypts
-        return site.seal(plain, plaintext, to)
+def _sealed_if_new(site: Site, few: Mapping[str, SecretBytes], to: Recipients) -> list[bytes | None]:
+    """The new ciphertext of each file, or None where the old one holds this very plaintext."""
+    before = {plain: site.sealed(plain) for plain in few}
+    try:
+        held = dict(zip(few, site.open_many(before), strict=True))
+    except CannotOpenError:  # who can only encrypt, encrypts
+        held = {plain: opened for plain in few if (opened := _opened(site, plain)) is not None}
+    new = {plain: plaintext for plain, plaintext in few.items() if held.get(plain) != plaintext}
+    sealed = dict(zip(new, site.seal_many(new, to), strict=True))
+    return [sealed.get(plain) for plain in few]
+
+
+def _opened(site: Site, plain: str) -> SecretBytes | None:
+    try:
+        return site.open(site.sealed(plain))
+    except CannotOpenError:
+        return None

@@ -104,6 +104,14 @@ class Reader:
         """The plaintext of a ciphertext, in memory only."""
         return self.engine.decrypt(ciphertext, limit=MAX_PLAINTEXT).plaintext
 
+    def open_many(self, sealed: Mapping[str, bytes]) -> list[SecretBytes]:
+        """The plaintexts of ciphertexts, in order; what one of them raises names its file, which is the key here."""
+        plaintexts = []
+        for (name, raw), opened in zip(sealed.items(), self.engine.decrypt_many([*sealed.values()]), strict=True):
+            with about(name):
+                plaintexts.append(self.open(raw) if opened is None else opened.plaintext)
+        return plaintexts
+
     def listed(self) -> list[str]:
         """The user-ids of the list of admins."""
         return [listed_name(line) for line in self.registry.admins()]

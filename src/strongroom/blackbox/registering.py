@@ -66,7 +66,9 @@ def register_all(
         changed = (*(f"{plain}.gpg" for plain in plains), site.registry.file(layout.FILES), layout.IGNORE, *exposed)
         if dry_run:
             return written(changed, to, committed=False, files=tuple(plains), exposed=exposed)
-        sealed = each(plains, lambda plain: site.seal(plain, read[plain][0], to), progress=progress)
+        sealed = each(
+            plains, lambda few: site.seal_many({plain: read[plain][0] for plain in few}, to), progress=progress
+        )
         with site.changing(control) as change:
             for plain, raw in zip(plains, sealed, strict=True):
                 change.write(f"{plain}.gpg", raw)

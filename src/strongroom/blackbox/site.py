@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 from strongroom.blackbox import discovery, journal, keyring
 from strongroom.blackbox.admins import Recipients, recipients
 from strongroom.blackbox.changes import Change
 from strongroom.blackbox.locking import locked
-from strongroom.blackbox.reading import MAX_PLAINTEXT, Reader
+from strongroom.blackbox.reading import MAX_PLAINTEXT, Reader, about
 from strongroom.blackbox.vcs import VersionControl, find_version_control
 from strongroom.errors import BlackBoxError, FormatError
 from strongroom.primitives.secret import SecretBytes
@@ -25,10 +25,22 @@ class Site(Reader):
 
     def seal(self, plain: str, plaintext: SecretBytes, to: Recipients) -> bytes:
         """The ciphertext for a name, checked by `check_sealable` first."""
-        self.check_sealable(plain, plaintext)
-        base = plain.rpartition("/")[2]
+        return self.seal_many({plain: plaintext}, to)[0]
+
+    def seal_many(self, plaintexts: Mapping[str, SecretBytes], to: Recipients) -> list[bytes]:
+        """The same for several, in order."""
+        for plain, plaintext in plaintexts.items():
+            self.check_sealable(plain, plaintext)
         # The originals' messages carry the base name. Nothing depends on it, so a name that a terminal obeys stays out.
-        return self.engine.encrypt(plaintext, to=to.certificates, filename=base if base.isprintable() else "")
+        bases = [base if (base := plain.rpartition("/")[2]).isprintable() else "" for plain in plaintexts]
+        messages = [*zip(bases, plaintexts.values(), strict=True)]
+        sealed = []
+        for plain, (base, plaintext), raw in zip(
+            plaintexts, messages, self.engine.encrypt_many(messages, to=to.certificates), strict=True
+        ):
+            with about(plain):
+                sealed.append(self.engine.encrypt(plaintext, to=to.certificates, filename=base) if raw is None else raw)
+        return sealed
 
     def check_sealable(self, plain: str, plaintext: SecretBytes) -> None:
         """BlackBoxError for an empty plaintext, FormatError for one that is too long."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from strongroom.blackbox.admins import Recipients
@@ -71,9 +71,9 @@ def update_all(
         if dry_run or not due:
             return written(changed, to, committed=False, files=tuple(plains), unchanged=unchanged)
 
-        def sealed_anew(plain: str) -> bytes:
-            with about(plain):
-                return site.seal(plain, site.open(read[plain]), to)
+        def sealed_anew(few: Sequence[str]) -> list[bytes]:
+            opened = site.open_many({plain: read[plain] for plain in few})
+            return site.seal_many(dict(zip(few, opened, strict=True)), to)
 
         sealed = each(due, sealed_anew, progress=progress)
         with site.changing(control) as change:

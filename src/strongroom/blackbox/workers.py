@@ -1,4 +1,4 @@
-"""The same work on many files, some at a time, in order of the files. gpg is another process, so threads do."""
+"""The same work on many files, a few at a time, in order of the files. gpg is another process, so threads do."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Progress = Callable[[int, int, str], None]
-"""Called in the caller's thread after each file: how many are done, of how many, and the name of the one just done."""
+"""Called in the caller's thread for each file: how many are done, of how many, and the name of the one just done."""
 
 _MOST = 8
+_TOGETHER = 25
 _T = TypeVar("_T")
 
 
@@ -18,30 +19,37 @@ def silent(done: int, total: int, name: str) -> None:
     """Progress that nobody watches."""
 
 
-def each(names: Sequence[str], work: Callable[[str], _T], *, progress: Progress | None = None) -> list[_T]:
-    """`work(name)` for every name, results in their order. The first failure, in that order, is raised, and ends it.
+def each(
+    names: Sequence[str], work: Callable[[Sequence[str]], list[_T]], *, progress: Progress | None = None
+) -> list[_T]:
+    """A result for every name, in their order. `work` gives those of a few names, as one start of gpg may serve them.
 
-    The first name is worked on alone: engines make their rings then, and a person is asked for a passphrase once.
+    The first failure, in order of the names, is raised, and ends it. The first name is worked on alone: engines make
+    their rings then, and a person is asked for a passphrase once. While one thread's few wait for the agent, which
+    opens one message at a time, another's are sealed.
     """
     tell = progress or silent
     results: list[_T] = []
-    for name in names[:1]:
-        results.append(work(name))
-        tell(1, len(names), name)
-    rest = names[1:]
+    if names:
+        results += work(names[:1])
+        tell(1, len(names), names[0])
+    rest = [names[at : at + _TOGETHER] for at in range(1, len(names), _TOGETHER)]
     if rest:
         with ThreadPoolExecutor(max_workers=min(_MOST, os.cpu_count() or 1, len(rest))) as pool:
-            waiting = [pool.submit(work, name) for name in rest]
+            waiting = [pool.submit(work, few) for few in rest]
+            done = 1
             try:
-                for done, (name, future) in enumerate(zip(rest, waiting, strict=True), start=2):
-                    results.append(future.result())
-                    tell(done, len(names), name)
+                for few, future in zip(rest, waiting, strict=True):
+                    results += future.result()
+                    for name in few:
+                        done += 1
+                        tell(done, len(names), name)
             finally:
                 _cancel(waiting)
     return results
 
 
-def _cancel(waiting: Iterable[Future[_T]]) -> None:
-    """What has not begun never does; what runs is one file's work, and has its own time limit."""
+def _cancel(waiting: Iterable[Future[list[_T]]]) -> None:
+    """What has not begun never does; what runs is the work of a few files, and has its own time limit."""
     for future in waiting:
         future.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from strongroom._encoding import Timestamp
 from strongroom.errors import FormatError, RecipientError
@@ -43,6 +43,20 @@ def label_of(recipient: str, *, among: Sequence[Certificate]) -> str:
         if any(subkey.fingerprint == recipient.rstrip("!") for subkey in certificate.encryption_subkeys):
             return certificate.label
     return repr(recipient[:80])
+
+
+def only_to(wanted: Mapping[str, str], ciphertext: bytes, *, engine: str) -> bytes:
+    """The same ciphertext, if it names these subkeys and nobody else. RecipientError."""
+    reached = sorted(packets.recipients_of(ciphertext))
+    if reached != sorted(wanted.values()):
+        raise RecipientError(f"{engine} encrypted to {', '.join(reached)}, not to {', '.join(sorted(wanted.values()))}")
+    return ciphertext
+
+
+def gpg_options(wanted: Mapping[str, str]) -> tuple[str, ...]:
+    """What has gpg seal to these subkeys and to nobody else, and choose the cipher itself, whatever a key prefers."""
+    chosen = [word for fingerprint in wanted for word in ("--recipient", f"{fingerprint}!")]
+    return ("--no-autostart", "--no-encrypt-to", "--no-throw-keyids", "--cipher-algo=AES256", *chosen)
 
 
 def file_name_option(filename: str) -> tuple[str, ...]:

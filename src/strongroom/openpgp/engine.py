@@ -124,6 +124,22 @@ class Engine(Protocol):
         """
         ...
 
+    def decrypt_many(self, ciphertexts: Sequence[bytes]) -> list[Opened | None]:
+        """As many of them as can be opened for less than one by one; None for each that `decrypt` is to be asked for.
+
+        It raises for no message, as one could not tell which: only what makes the engine unusable is raised here.
+        """
+        ...
+
+    def encrypt_many(
+        self, messages: Sequence[tuple[str, SecretBytes]], *, to: Sequence[Certificate]
+    ) -> list[bytes | None]:
+        """The same for pairs of a file name and a plaintext: None for each that `encrypt` is to be asked for.
+
+        RecipientError as `encrypt`, which is about no single message.
+        """
+        ...
+
     def secret_keys(self) -> tuple[Certificate, ...]:
         """The certificates whose secret encryption key is at hand."""
         ...

@@ -14,13 +14,14 @@ from typing import Self, TypeGuard
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.errors import (
     ClosedError,
+    FormatError,
     IdentityError,
     NoSecretKeyError,
     OpenPGPError,
     RecipientError,
 )
-from strongroom.openpgp import colons, failures, packets, surroundings
-from strongroom.openpgp.addressing import file_name_option, label_of, public_key, wanted_subkeys
+from strongroom.openpgp import batches, colons, failures, packets, surroundings
+from strongroom.openpgp.addressing import file_name_option, gpg_options, label_of, only_to, public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
 from strongroom.openpgp.homes import Home, PrivateHome, UsersHome
 from strongroom.openpgp.naming import as_gpg_reads_it, check_lifetime, check_uid
@@ -116,18 +117,9 @@ class GnuPG:
     def encrypt(self, plaintext: SecretBytes, *, to: Sequence[Certificate], filename: str = "") -> bytes:
         """As Engine.encrypt. `filename` is stored inside the message, as BlackBox's files have it."""
         wanted = wanted_subkeys(to, self._clock.now())
-        chosen = [word for fingerprint in wanted for word in ("--recipient", f"{fingerprint}!")]
         finished = self._gpg.run(
             self._ring(to),
-            [
-                "--no-autostart",
-                "--no-encrypt-to",
-                "--no-throw-keyids",
-                "--cipher-algo=AES256",  # whatever a recipient's key says it prefers
-                *file_name_option(filename),
-                *chosen,
-                "--encrypt",
-            ],
+            [*file_name_option(filename), *gpg_options(wanted), "--encrypt"],
             stdin=plaintext,
             limit=2 * len(plaintext) + _SMALL + 8192 * len(wanted),
         )
@@ -139,11 +131,36 @@ class GnuPG:
             )
         if finished.returncode or not status.of("END_ENCRYPTION"):
             raise OpenPGPError(f"gpg did not encrypt: {finished.last_words}", hint="gpg --version")
-        ciphertext = finished.stdout.reveal()
-        reached = sorted(packets.recipients_of(ciphertext))
-        if reached != sorted(wanted.values()):
-            raise RecipientError(f"gpg encrypted to {', '.join(reached)}, not to {', '.join(sorted(wanted.values()))}")
-        return ciphertext
+        return only_to(wanted, finished.stdout.reveal(), engine=self.name)
+
+    def decrypt_many(self, ciphertexts: Sequence[bytes]) -> list[Opened | None]:
+        """As Engine.decrypt_many: one start of gpg for several small messages; where one does not open, for none."""
+        opened: list[Opened | None] = [None] * len(ciphertexts)
+        small = [place for place, raw in enumerate(ciphertexts) if batches.openable(raw)]
+        for chosen in batches.split(small):
+            try:
+                recipients = [packets.recipients_of(ciphertexts[place]) for place in chosen]
+            except FormatError:  # said again, and about which, where the message is opened alone
+                continue
+            sealed = [ciphertexts[place] for place in chosen]
+            plaintexts = batches.decrypt(self._gpg, self._secret_home(), self._environ, sealed)
+            for place, plaintext, to in zip(chosen, plaintexts, recipients, strict=False):  # all, or none
+                opened[place] = Opened(plaintext=plaintext, recipients=to)
+        return opened
+
+    def encrypt_many(
+        self, messages: Sequence[tuple[str, SecretBytes]], *, to: Sequence[Certificate]
+    ) -> list[bytes | None]:
+        """As Engine.encrypt_many: one start of gpg for several small messages; where one is not made, for none."""
+        wanted = wanted_subkeys(to, self._clock.now())
+        sealed: list[bytes | None] = [None] * len(messages)
+        small = [place for place, (name, plaintext) in enumerate(messages) if batches.sealable(plaintext, name)]
+        for chosen in batches.split(small):
+            these = [messages[place] for place in chosen]
+            made = batches.encrypt(self._gpg, self._ring(to), self._environ, gpg_options(wanted), these)
+            for place, raw in zip(chosen, made, strict=False):  # all, or none
+                sealed[place] = only_to(wanted, raw, engine=self.name)
+        return sealed
 
     def secret_keys(self) -> tuple[Certificate, ...]:
         """As Engine.secret_keys, from the user's home, or the identity's."""

@@ -56,10 +56,13 @@ def run(
     env: Mapping[str, str],
     stdin: SecretBytes = _NOTHING,
     passphrase: SecretBytes | None = None,
+    inherited: Sequence[int] = (),
     limit: int,
     timeout: float | None,
 ) -> Finished:
     """Run `program --status-fd N arguments`, with a passphrase on a descriptor where there is one.
+
+    Nothing else of ours stays open in it but the `inherited` descriptors.
 
     More than `limit` bytes of output, or `timeout` seconds (None: a person may be typing), end it by SIGKILL to its
     group. EngineMissingError if it cannot be started, PassphraseError for a passphrase that gpg cannot take.
@@ -67,7 +70,7 @@ def run(
     with contextlib.ExitStack() as pipes:
         status = pipes.enter_context(_Pipe())
         options = ["--status-fd", str(status.write)]
-        given = [status.write]
+        given = [status.write, *inherited]
         if passphrase is not None:
             secret = pipes.enter_context(_Pipe())
             _hand_over(passphrase, secret)

@@ -57,14 +57,37 @@ class Runner:
         stdin: SecretBytes = _NOTHING,
         limit: int = colons.MAX_LISTING,
         passphrase: SecretBytes | None = None,
+        inherited: Sequence[int] = (),
+        more_time: float = 0.0,
     ) -> Finished:
-        """One gpg in this home that asks nobody; AgentError when it hangs, OpenPGPError when its output has no end."""
-        finished = self._run(home, arguments, stdin=stdin, limit=limit, passphrase=passphrase, terminal=None)
+        """One gpg in this home that asks nobody; AgentError when it hangs, OpenPGPError when its output has no end.
+
+        `inherited` are descriptors for it; `more_time` is added to the limit, in seconds.
+        """
+        finished = self._run(
+            home,
+            arguments,
+            stdin=stdin,
+            limit=limit,
+            passphrase=passphrase,
+            terminal=None,
+            inherited=inherited,
+            more_time=more_time,
+        )
         if finished.ended == "output":
             raise OpenPGPError(f"gpg wrote more than {limit} bytes")
         return finished
 
-    def unlock(self, home: Home, arguments: Sequence[str], *, stdin: SecretBytes, limit: int) -> Finished:
+    def unlock(
+        self,
+        home: Home,
+        arguments: Sequence[str],
+        *,
+        stdin: SecretBytes,
+        limit: int,
+        inherited: Sequence[int] = (),
+        more_time: float = 0.0,
+    ) -> Finished:
         """The same with the passphrase that was given, or, where there is none, by asking the person who is there.
 
         Output beyond the limit is the caller's to judge.
@@ -72,7 +95,16 @@ class Runner:
         terminal = None
         if self._passphrase is None:
             terminal = surroundings.terminal_of_person() if self._terminal is None else self._terminal or None
-        return self._run(home, arguments, stdin=stdin, limit=limit, passphrase=self._passphrase, terminal=terminal)
+        return self._run(
+            home,
+            arguments,
+            stdin=stdin,
+            limit=limit,
+            passphrase=self._passphrase,
+            terminal=terminal,
+            inherited=inherited,
+            more_time=more_time,
+        )
 
     def check_agent(self, home: Home) -> None:
         """AgentError if secret keys lie in this home, but its agent cannot be reached: gpg calls that no secret key."""
@@ -99,15 +131,18 @@ class Runner:
         limit: int,
         passphrase: SecretBytes | None,
         terminal: str | None,
+        inherited: Sequence[int],
+        more_time: float,
     ) -> Finished:
         mode = () if terminal else ("--pinentry-mode=error" if passphrase is None else "--pinentry-mode=loopback",)
-        timeout = self._timeout + len(stdin) // _BYTES_A_SECOND
+        timeout = self._timeout + len(stdin) // _BYTES_A_SECOND + more_time
         finished = process.run(
             self._program,
             [*_ALWAYS, f"--homedir={home.path}", *mode, *arguments],
             env=surroundings.environment(self._program, home.path, self._environ, terminal=terminal),
             stdin=stdin,
             passphrase=passphrase,
+            inherited=inherited,
             limit=limit,
             timeout=None if terminal else timeout,
         )

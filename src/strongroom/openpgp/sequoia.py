@@ -16,7 +16,7 @@ import pysequoia
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.errors import ClosedError, EngineMissingError, NoSecretKeyError, OpenPGPError, RecipientError
 from strongroom.openpgp import failures, judging, key_packets, packets
-from strongroom.openpgp.addressing import public_key, wanted_subkeys
+from strongroom.openpgp.addressing import only_to, public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
 from strongroom.openpgp.identity_keys import Held, SecretKey, read_identity, secret_packets
 from strongroom.openpgp.judging import Judged
@@ -104,12 +104,17 @@ class Sequoia:
         )
         if ciphertext is None:
             raise OpenPGPError("sequoia did not encrypt", hint="STRONGROOM_ENGINE=gnupg, where gpg is installed")
-        came_to = sorted(packets.recipients_of(ciphertext))
-        if came_to != sorted(wanted.values()):
-            raise RecipientError(
-                f"sequoia encrypted to {', '.join(came_to)}, not to {', '.join(sorted(wanted.values()))}"
-            )
-        return ciphertext
+        return only_to(wanted, ciphertext, engine=self.name)
+
+    def decrypt_many(self, ciphertexts: Sequence[bytes]) -> list[Opened | None]:
+        """As Engine.decrypt_many: nothing is started for a message, so nothing is saved."""
+        return [None] * len(ciphertexts)
+
+    def encrypt_many(
+        self, messages: Sequence[tuple[str, SecretBytes]], *, to: Sequence[Certificate]
+    ) -> list[bytes | None]:
+        """As Engine.encrypt_many: nothing is saved here either."""
+        return [None] * len(messages)
 
     def secret_keys(self) -> tuple[Certificate, ...]:
         """As Engine.secret_keys: the identity's, expired and revoked ones too; none without an identity."""

@@ -93,6 +93,32 @@ class EngineContract(ABC):
                 with _raises(FormatError):
                     engine.decrypt(sealed[:length])
 
+    def test_many_messages_open_to_their_own_plaintexts_or_are_left_to_be_opened_alone(self) -> None:
+        with self._engine() as engine:
+            alices, bobs = self._both(engine)
+            sealed = [
+                engine.encrypt(SecretBytes(b"%d" % number), to=[alices, bobs][: 1 + number % 2]) for number in range(5)
+            ]
+            expected = [engine.decrypt(message) for message in sealed]
+            assert all(found in (None, each) for found, each in zip(engine.decrypt_many(sealed), expected, strict=True))
+            strange = [b"", sealed[2][:-1] + bytes([sealed[2][-1] ^ 1]), engine.encrypt(SecretBytes(b"2"), to=[bobs])]
+            for bad in strange:
+                found = engine.decrypt_many([sealed[0], bad, sealed[4]])
+                assert found[1] is None
+                assert found[0] in (None, expected[0])
+                assert found[2] in (None, expected[4])
+            assert engine.decrypt_many([]) == []
+
+    def test_many_messages_are_sealed_each_to_the_same_recipients_or_left_to_be_sealed_alone(self) -> None:
+        with self._engine() as engine:
+            alices, bobs = self._both(engine)
+            messages = [(f"f{number}", SecretBytes(b"secret %d" % number)) for number in range(5)]
+            for (_, plaintext), sealed in zip(messages, engine.encrypt_many(messages, to=[alices, bobs]), strict=True):
+                if sealed is not None:
+                    assert self.bob.decrypt(sealed) == plaintext.reveal()
+                    assert recipients_of(sealed) == recipients_of(engine.encrypt(plaintext, to=[alices, bobs]))
+            assert engine.encrypt_many([], to=[alices]) == []
+
     def test_nothing_sealed_is_no_message(self) -> None:
         with self._engine() as engine:
             alices, _ = self._both(engine)
