@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sqlite3
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
-from cryptography.fernet import Fernet, InvalidToken
-
-from examples.demo import search
+from examples.demo import lying, search
 from examples.demo.site import Redis, Site, environment_of
 from examples.demo.stage import Stage, UntrueError
 from strongroom._encoding import b64decode
 from strongroom.blackbox import Repository
+from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_store
 from strongroom.openpgp.discovery import find_engine
-from strongroom.primitives.secret import SecretBytes
 
 REGISTRAR = Path(__file__).resolve().parent.parent / "registrar"
 RECORDS = "student-records"
@@ -54,7 +50,7 @@ class Story:
         self.plaintexts.add("the database password", self.password.encode())
         self.plaintexts.add("the uploaded document", CERTIFICATE.encode())
         self.origin = stage.place / "registrar.git"
-        self.database = stage.place / "data" / "registrar.sqlite3"
+        self.data = lying.Data(stage.place / "data")
 
     def tell(self) -> None:
         """All steps."""
@@ -151,8 +147,8 @@ class Story:
         """The example site, as the role account."""
         stage = self.stage
         stage.step("The site runs as the role account")
-        self.database.parent.mkdir(mode=0o700)
-        self.web.environ |= {"REGISTRAR_DATA": str(self.database.parent)}
+        self.data.place.mkdir(mode=0o700)
+        self.web.environ |= {"REGISTRAR_DATA": str(self.data.place)}
         if self.redis:
             self.web.environ |= {"REGISTRAR_REDIS": self.redis.url}
             stage.say(f"its cache is a real Redis, {self.redis.url}")
@@ -178,7 +174,7 @@ class Story:
         stage.say(f"GET /students/1/ → {json.dumps(again)}")
         stage.check(first["ssn"] == "***-**-1120", "the record opens")
         stage.check((first["cached"], again["cached"]) == (False, True), "the second time its token is from the cache")
-        self.old_tokens = self._tokens()
+        self.old_tokens = self.data.tokens()
         stage.check(len(self.old_tokens) == len(STUDENTS), f"the database holds {len(self.old_tokens)} tokens")
         if self.redis:
             stage.check(self.redis.holds() == 1, "and Redis one of them")
@@ -196,9 +192,9 @@ class Story:
         self.document = self.site.uploads("/students/1/documents/", "scan", "birth.pdf", self.scan)["document"]
         stage.say(f"POST /students/1/documents/ birth.pdf, {len(self.scan)} bytes → {self.document}")
         stage.check(self.site.downloads(self.document) == self.scan, "it comes back as it was")
-        (lying,) = (path for path in (self.database.parent / "documents").rglob("*") if path.is_file())
+        document = self.data.document()
         stage.check(
-            CERTIFICATE.encode() not in lying.read_bytes(), f"what lies on the disk is ciphertext: {lying.name}"
+            CERTIFICATE.encode() not in document.read_bytes(), f"what lies there is ciphertext: {document.name}"
         )
 
     def a_signature(self) -> None:
@@ -216,10 +212,11 @@ class Story:
         """A new version while the site runs; then the stored tokens move to it."""
         stage = self.stage
         stage.step("The key is rotated while the site runs")
+        self.alice.types(f"strongroom rotate {FILES} --now", lines=1)
         self.alice.types(f"strongroom rotate {RECORDS}")
         told = json.loads(self.alice.quietly("strongroom", "show", RECORDS, "--json"))
         takes_over = datetime.fromisoformat(told["next_change"]).timestamp()
-        self._shares("Rotate student-records")
+        self._shares("Rotate student-records and student-files")
         self.web.types("git pull --quiet", lines=0)
         time.sleep(1.2)  # the site asks once a second whether a file has changed
         version = self.site.tells("/health/")["version"]
@@ -236,17 +233,24 @@ class Story:
         read = [self.site.tells(f"/students/{number}/")["ssn"] for number in range(1, len(wanted) + 1)]
         stage.check([ssn[-4:] for ssn in read] == [ssn[-4:] for ssn in wanted], "old and new records open")
         stage.say("and cryptography's own Fernet, with each version's key alone, says:")
-        one, two = self._fernet_key(1), self._fernet_key(2)
-        new = [token for token in self._tokens() if token not in self.old_tokens]
+        one, two = (lying.key_of(self._opened(), RECORDS, number) for number in (1, 2))
+        new = [token for token in self.data.tokens() if token not in self.old_tokens]
         stage.check(
-            all(_opens(one, t) and not _opens(two, t) for t in self.old_tokens), "the old tokens are version 1's"
+            all(lying.opens(one, t) and not lying.opens(two, t) for t in self.old_tokens),
+            "the old tokens are version 1's",
         )
-        stage.check(new and all(_opens(two, t) and not _opens(one, t) for t in new), "the new ones are version 2's")
+        stage.check(
+            new and all(lying.opens(two, t) and not lying.opens(one, t) for t in new), "the new ones are version 2's"
+        )
         self.web.types("python manage.py strongroom reencrypt --report")
         self.web.types("python manage.py strongroom reencrypt")
-        moved = self._tokens()
-        stage.check(all(_opens(two, t) for t in moved), f"all {len(moved)} tokens are version 2's now")
+        moved = self.data.tokens()
+        stage.check(all(lying.opens(two, t) for t in moved), f"all {len(moved)} tokens are version 2's now")
         stage.check(self.site.tells("/students/2/")["ssn"] == "***-**-4321", "and the site reads on")
+        with self._opened() as keystore:
+            second = keystore.show(FILES).version(2).key_id.to_bytes(4, "big")
+        stage.check(self.data.document().read_bytes()[1:5] == second, "the document on the disk is version 2's, too")
+        stage.check(self.site.downloads(self.document) == self.scan, "and comes back as it was")
 
     def a_second_admin(self) -> None:
         """Bob, with his own clone and home."""
@@ -260,7 +264,7 @@ class Story:
         self.bob.directory = self.bob.home / "registrar"
         self.bob.environ |= {"STRONGROOM_PIN": self.pin}
         self.bob.types("strongroom list")
-        done = self.bob.runs(["strongroom", "decrypt", RECORDS], stdin=self._tokens()[0])
+        done = self.bob.runs(["strongroom", "decrypt", RECORDS], stdin=self.data.tokens()[0])
         stage.check(
             done.stdout == STUDENTS["Ada Lovelace"].encode(), "he decrypts a token of the site (not shown here)"
         )
@@ -280,7 +284,7 @@ class Story:
         """Everything is searched for everything."""
         stage = self.stage
         stage.step("The search: every plaintext, in every place")
-        with open_store(self.store, environ=self.alice.environ) as keystore:
+        with self._opened() as keystore:
             search.add_keys(self.plaintexts, keystore)
         names = self.plaintexts.names
         stage.say(f"{len(names)} plaintexts in {self.plaintexts.count} spellings (raw, hex, base64 at any offset):")
@@ -307,24 +311,8 @@ class Story:
         told = self.site.tells("/students/", {"name": name, "ssn": number})
         self.stage.say(f"POST /students/ {name}, ***-**-{number[-4:]} → student {told['student']}")
 
-    def _tokens(self) -> list[bytes]:
-        with closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True)) as connection:
-            rows = connection.execute("SELECT ssn FROM students_student ORDER BY id").fetchall()
-        connection.close()
-        return [bytes(token) for (token,) in rows]
-
-    def _fernet_key(self, number: int) -> SecretBytes:
-        with open_store(self.store, environ=self.alice.environ) as keystore:
-            return keystore.current(RECORDS).opened.material(number)
+    def _opened(self) -> KeyStore:
+        return open_store(self.store, environ=self.alice.environ)
 
     def _shares(self, message: str) -> None:
         self.alice.types(f"git add --all && git commit --quiet -m '{message}' && git push --quiet", lines=0)
-
-
-def _opens(key: SecretBytes, token: bytes) -> bool:
-    """Whether cryptography's own Fernet opens the token with this one key."""
-    try:
-        Fernet(urlsafe_b64encode(key.reveal())).decrypt(token)
-    except InvalidToken:
-        return False
-    return True

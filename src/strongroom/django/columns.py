@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from django.apps import apps
 from django.db import connections, models, router
 
 from strongroom.django.encrypted import is_encrypted
-from strongroom.errors import NotFoundError, SettingsError
+from strongroom.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +53,28 @@ def all_columns() -> Iterator[Column]:
                 yield Column(field)
 
 
-def columns(targets: Sequence[str]) -> list[Column]:
-    """Those that are named: `app`, `app.Model` or `app.Model.field`; all of them where none is.
+class _Named(Protocol):
+    """A column that has a label."""
 
-    NotFoundError for what has none, SettingsError for what is no such name.
+    @property
+    def label(self) -> str: ...
+
+
+C = TypeVar("C", bound=_Named)
+
+
+def matching(every: Iterable[C], target: str) -> list[C]:
+    """Those of the columns that `app`, `app.Model` or `app.Model.field` names. SettingsError for what is no such name.
+
+    Models are named in any case, as Django has it.
     """
-    every = list(all_columns())
-    if not targets:
-        return every
-    found: list[Column] = []
-    for target in targets:
-        parts = target.split(".")
-        if not 1 <= len(parts) <= 3 or not all(parts):
-            raise SettingsError(f"{target!r} names no column", hint="app, app.Model or app.Model.field")
-        mine = [column for column in every if _matches(column, parts)]
-        if not mine:
-            raise NotFoundError(
-                f"there is no encrypted column {target!r}; there are {', '.join(c.label for c in every) or 'none'}",
-                hint="manage.py strongroom reencrypt --report",
-            )
-        found += [column for column in mine if column not in found]
+    parts = target.split(".")
+    if not 1 <= len(parts) <= 3 or not all(parts):
+        raise SettingsError(f"{target!r} names no column", hint="app, app.Model or app.Model.field")
+    said = (parts[0], *(part.lower() for part in parts[1:2]), *parts[2:])
+    found = []
+    for column in every:
+        app, model, field = column.label.rsplit(".", 2)
+        if (app, model.lower(), field)[: len(said)] == said:
+            found.append(column)
     return found
-
-
-def _matches(column: Column, parts: Sequence[str]) -> bool:
-    meta = column.model._meta
-    mine = (meta.app_label, meta.model_name or "", column.field.name)
-    said = (
-        parts[0],
-        *(part.lower() for part in parts[1:2]),
-        *parts[2:],
-    )  # models are named in any case, as Django has it
-    return mine[: len(said)] == said

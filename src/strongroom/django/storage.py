@@ -30,6 +30,7 @@ from django.utils.module_loading import import_string
 
 from strongroom._encoding import encode_fields
 from strongroom.django.connections import keystores
+from strongroom.django.switching import deleting
 from strongroom.errors import ConflictError, SettingsError, StrongroomError, UnsupportedError
 from strongroom.keystore.handles.streams import STREAM_START, Streams, plaintext_length, stream_length
 
@@ -86,14 +87,29 @@ class EncryptedStorage(Storage):
                 f"an encrypted file is read or saved whole, not opened with mode {mode!r}",
                 hint="storage.save(name, content)",
             )
+        return self.opened(name)
+
+    def opened(self, name: str, *, compromised_too: bool = False) -> File[bytes]:
+        """The plaintext of a file, as `open` gives it; of one under a compromised version too, where that is asked."""
         streams = self.streams
         source = self.inner.open(name, "rb")
         try:
-            plain = streams.open(cast("BinaryIO", source), _binding(name), what=f"the file {name!r}")
+            plain = streams.open(
+                cast("BinaryIO", source), _binding(name), what=f"the file {name!r}", compromised_too=compromised_too
+            )
         except BaseException:
             source.close()
             raise
         return File(cast("Any", plain), name)
+
+    def sealed(self, name: str, content: File[Any]) -> Iterator[bytes]:
+        """The ciphertext of this content under this name, piece by piece, for those who write it by other means."""
+        return self.streams.seal(content.chunks(), _binding(name))
+
+    def start_of(self, name: str) -> bytes:
+        """What the ciphertext of a file begins with: no two of them begin alike."""
+        with self.inner.open(name, "rb") as file:
+            return bytes(file.read(STREAM_START))
 
     def _save(self, name: str, content: File[Any]) -> str:
         streams, inner = self.streams, self.inner
@@ -107,13 +123,13 @@ class EncryptedStorage(Storage):
                 self._remove_half(name, raw.start)
                 raise
             if length not in {None, raw.taken}:
-                inner.delete(saved)
+                self.delete(saved)
                 break
             if _binding(saved) == _binding(name):
                 return saved
             # Another writer took the name meanwhile, and the inner storage chose one itself: it is bound to the wrong
             # name, so it is saved again. What cannot be read twice shows by its length.
-            inner.delete(saved)
+            self.delete(saved)
             name, length = saved, raw.taken
         raise ConflictError(f"the file {name!r} was not saved: other writers took its name each time")
 
@@ -123,13 +139,14 @@ class EncryptedStorage(Storage):
             with self.inner.open(name, "rb") as left:
                 ours = bool(start) and left.read(STREAM_START) == start
             if ours:
-                self.inner.delete(name)
+                self.delete(name)
         except Exception:  # noqa: BLE001  the failure itself is what the caller is told
             return
 
     def delete(self, name: str) -> None:
         """Delete the file."""
-        self.inner.delete(name)
+        with deleting(self.inner, name):
+            self.inner.delete(name)
 
     def exists(self, name: str) -> bool:
         """Whether there is a file of that name; it is not opened."""

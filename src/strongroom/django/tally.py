@@ -157,7 +157,7 @@ class InColumns:
             versions = Versions(column, only=keyset)
             for using in column.databases():
                 place = column.label if using == "default" else f"{column.label} in {using!r}"
-                with answering(column, using):
+                with answering(column.label, using):
                     counted = tally(Cells(column, using), versions)
                 found += [
                     Use(place=place, version=each.version, count=each.count)
@@ -169,7 +169,7 @@ class InColumns:
     def _marks(self, column: Column) -> list[Use]:
         found: list[Use] = []
         for using in column.databases():
-            with answering(column, using):
+            with answering(column.label, using):
                 counted = versions_of_marks(Cells(column, using))
             place = f"the blind index of {column.label}" + ("" if using == "default" else f" in {using!r}")
             found += [
@@ -181,13 +181,13 @@ class InColumns:
 
 
 @contextmanager
-def answering(column: Column, using: str) -> Iterator[None]:
+def answering(label: str, using: str) -> Iterator[None]:
     """Have a database's failure be a StoreError."""
     try:
         yield
     except DatabaseError as error:
         raise StoreError(
-            f"the database {using!r} failed at {column.label}: {error}",
+            f"the database {using!r} failed at {label}: {error}",
             hint="manage.py migrate, if the table is not as the models are; what was moved stays moved",
         ) from None
 

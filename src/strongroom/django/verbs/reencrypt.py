@@ -1,4 +1,4 @@
-"""`manage.py strongroom reencrypt`: cells go to the primary version, and the cells themselves say whether all did."""
+"""`manage.py strongroom reencrypt`: cells and files go to the primary, and they say themselves whether all did."""
 
 from __future__ import annotations
 
@@ -7,36 +7,39 @@ import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 from django.core.management.base import BaseCommand
 from django.db import connections
 
 from strongroom.django.cells import Cells
-from strongroom.django.columns import Column, columns
+from strongroom.django.columns import Column, all_columns, matching
+from strongroom.django.file_columns import FileColumn, all_file_columns
 from strongroom.django.marks import outdated_marks
 from strongroom.django.reencryption import Moved, counted, remaining, seal
 from strongroom.django.tally import Tally, answering
 from strongroom.django.verbs.base import Verb
+from strongroom.django.verbs.reencrypt_files import of_columns, of_storages
+from strongroom.django.verbs.telling import named
 from strongroom.django.workforce import move_all
 from strongroom.errors import NotFoundError, SettingsError
 from strongroom.exitcodes import DONE, WORK_REMAINS
 
+P = TypeVar("P", Column, FileColumn)
 PASSES = 3
 """How often a column is gone through where others write at the same time."""
 
 
 class _Reencrypt:
-    help = "Encrypt the cells of encrypted columns again under the primary version of their keysets."
+    help = "Encrypt encrypted columns and files again under the primary version of their keysets."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "targets", nargs="*", metavar="app.Model.field", help="app, app.Model or a field; else all."
         )
-        parser.add_argument(
-            "--report", action="store_true", help="Count the cells that each version protects; no more."
-        )
-        parser.add_argument("--dry-run", action="store_true", help="Say how many cells would be moved.")
+        parser.add_argument("--report", action="store_true", help="Count what each version protects; no more.")
+        parser.add_argument("--dry-run", action="store_true", help="Say how much would be moved.")
         parser.add_argument("--database", metavar="ALIAS", help="Only this one; else each that has the table.")
         parser.add_argument("--batch-size", type=_count, default=1000, metavar="N", help="Rows a transaction (1000).")
         parser.add_argument(
@@ -45,13 +48,21 @@ class _Reencrypt:
         parser.add_argument(
             "--compromised-too",
             action="store_true",
-            help="Also move cells of compromised versions. Whoever had the key may have made them.",
+            help="Also move what is under compromised versions. Whoever had the key may have made it.",
+        )
+        parser.add_argument(
+            "--no-writers",
+            action="store_true",
+            help="Nobody saves files now: also move those of storages that overwrite files of one name.",
         )
         parser.add_argument("--json", action="store_true", help="For machines.")
 
     def run(self, command: BaseCommand, **options: Any) -> int:
-        places = _places(options["targets"], keystore=options["keystore"], database=options["database"])
-        told = [self._one(command, column, using, options) for column, using in places]
+        cells, files = _places(options["targets"], keystore=options["keystore"], database=options["database"])
+        told = [self._one(command, column, using, options) for column, using in cells]
+        told += of_columns(command, files, options, partial(_progress, command, None))
+        if not options["targets"] and options["database"] is None:
+            told += of_storages(command, options)
         if options["json"]:
             command.stdout.write(json.dumps(told, indent=2))
         elif not told:
@@ -62,7 +73,7 @@ class _Reencrypt:
 
     def _one(self, command: BaseCommand, column: Column, using: str, options: dict[str, Any]) -> dict[str, Any]:
         cells = Cells(column, using)
-        with answering(column, using):
+        with answering(column.label, using):
             done = Moved()
             if not options["report"] and not options["dry_run"]:
                 done = _moved(command, column, using, options)
@@ -87,16 +98,35 @@ class _Reencrypt:
         }
 
 
-def _places(targets: list[str], *, keystore: str, database: str | None) -> list[tuple[Column, str]]:
+_Places: TypeAlias = tuple[list[tuple[Column, str]], list[tuple[FileColumn, str]]]
+
+
+def _places(targets: list[str], *, keystore: str, database: str | None) -> _Places:
     if database is not None and database not in connections:
         raise SettingsError(f"DATABASES has no {database!r}", hint=f"it has {', '.join(connections)}")
-    wanted = columns(targets)
-    mine = [column for column in wanted if column.store == keystore]
-    if targets and not mine:
+    cells, files = list(all_columns()), list(all_file_columns())
+    if targets:
+        wanted = [(target, matching(cells, target), matching(files, target)) for target in targets]
+        for target, some, others in wanted:
+            if not some and not others:
+                known = ", ".join(dict.fromkeys([*(c.label for c in cells), *(c.label for c in files)]))
+                raise NotFoundError(
+                    f"there is no encrypted column {target!r}; there are {known or 'none'}",
+                    hint="manage.py strongroom reencrypt --report",
+                )
+        cells = list(dict.fromkeys(column for _, some, _ in wanted for column in some))
+        files = list(dict.fromkeys(column for _, _, others in wanted for column in others))
+    stores = [*(column.store for column in cells), *(column.store for column in files)]
+    if targets and keystore not in stores:
         raise NotFoundError(
             f"{', '.join(targets)}: not under the store {keystore!r}",
-            hint=f"manage.py strongroom reencrypt --keystore {wanted[0].store}",
+            hint=f"manage.py strongroom reencrypt --keystore {stores[0]}",
         )
+    return _in_databases(cells, keystore, database), _in_databases(files, keystore, database)
+
+
+def _in_databases(every: list[P], keystore: str, database: str | None) -> list[tuple[P, str]]:
+    mine = [column for column in every if column.store == keystore]
     return [(column, using) for column in mine for using in column.databases() if database is None or using == database]
 
 
@@ -105,7 +135,7 @@ def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, 
     done = Moved()
     done.add(sealed)
     for _ in range(PASSES):
-        with _progress(command, column, Cells(column, using).count()) as progress:
+        with _progress(command, Cells(column, using).count(), column.label) as progress:
             passed = move_all(
                 column,
                 using,
@@ -134,7 +164,7 @@ def _sentences(
     if marks:
         yield f"{place}: {marks} marks of its blind index are not under the primary of {column.field.index.keyset}"
     if options["report"]:
-        yield from (f"{place}: {_named(each)}: {each.count} cells" for each in found)
+        yield from (f"{place}: {named(each)}: {each.count} cells" for each in found)
         if not found:
             yield f"{place}: no cells"
         return
@@ -146,17 +176,11 @@ def _sentences(
         keys = ", ".join("/".join(map(str, key)) for key in done.examples)
         yield f"{place}: {done.broken} cells do not open; the first have the primary keys {keys}"
     if left:
-        yield from (f"{place}: {_named(each)}: {each.count} cells remain" for each in found if not each.primary)
-
-
-def _named(each: Tally) -> str:
-    if each.keyset is None:
-        return "under no version of this store"
-    return f"{each.keyset} version {each.version}{' (primary)' if each.primary else ''}"
+        yield from (f"{place}: {named(each)}: {each.count} cells remain" for each in found if not each.primary)
 
 
 @contextmanager
-def _progress(command: BaseCommand, column: Column, total: int) -> Iterator[Callable[[int], None]]:
+def _progress(command: BaseCommand, total: int | None, label: str) -> Iterator[Callable[[int], None]]:
     """A line on a terminal that counts; nothing where a machine reads."""
     read, shown = 0, 0.0
     terminal = command.stderr.isatty()
@@ -166,7 +190,8 @@ def _progress(command: BaseCommand, column: Column, total: int) -> Iterator[Call
         read += count
         if terminal and time.monotonic() - shown > 0.2:
             shown = time.monotonic()
-            command.stderr.write(f"\r{column.label}: {read} of {total} rows", ending="")
+            of = "" if total is None else f" of {total}"
+            command.stderr.write(f"\r{label}: {read}{of} rows", ending="")
 
     yield tell
     if terminal and shown:

@@ -1,0 +1,159 @@
+"""Which columns name encrypted files, and the names in their rows: read in windows, swapped where they still are.
+
+A FileField whose storage is an EncryptedStorage is one; its column may itself be encrypted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from django.apps import apps
+from django.core.exceptions import FieldError
+from django.core.files.storage import InvalidStorageError
+from django.db import connections, models, router
+
+from strongroom.django.cells import Cells, Row
+from strongroom.django.columns import Column
+from strongroom.django.encrypted import is_encrypted
+from strongroom.django.fields.binding import associated_data
+from strongroom.django.storage import EncryptedStorage
+from strongroom.errors import StrongroomError
+
+
+@dataclass(frozen=True, slots=True)
+class FileColumn:
+    """One field of one concrete model that names files of an EncryptedStorage."""
+
+    field: Any
+    """A FileField."""
+
+    @property
+    def model(self) -> type[models.Model]:
+        """The model whose table it is in."""
+        return self.field.model  # type: ignore[no-any-return]  # a field's model is one
+
+    @property
+    def label(self) -> str:
+        """`school.Document.scan`: what people and the command line call it."""
+        return f"{self.model._meta.label}.{self.field.name}"
+
+    @property
+    def storage(self) -> EncryptedStorage:
+        """Where its files lie."""
+        return self.field.storage  # type: ignore[no-any-return]  # `all_file_columns` looked
+
+    @property
+    def store(self) -> str:
+        """The alias of STRONGROOM."""
+        return self.storage.keystore
+
+    def databases(self) -> list[str]:
+        """The databases that have its table, as the site's routers say."""
+        return [alias for alias in connections if router.allow_migrate_model(alias, self.model)]
+
+    def names(self, using: str) -> Names:
+        """The names in the rows of one database."""
+        if is_encrypted(self.field):
+            return _SealedNames(Column(self.field), using)
+        return _PlainNames(self.field, using)
+
+
+def all_file_columns() -> Iterator[FileColumn]:
+    """Every column that names encrypted files, in the order of the installed apps."""
+    for model in apps.get_models(include_auto_created=True):
+        for field in model._meta.local_concrete_fields:
+            if isinstance(field, models.FileField) and _is_encrypted_storage(field):
+                yield FileColumn(field)
+
+
+def _is_encrypted_storage(field: Any) -> bool:
+    try:
+        return isinstance(field.storage, EncryptedStorage)
+    except InvalidStorageError:  # STORAGES has no default: the field has no files
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A row and the file that it names. `name` is None where the cell of the name does not open."""
+
+    key: tuple[Any, ...]
+    name: str | None
+    held: Any
+    """What lies in the row: the name, or a cell."""
+
+
+class Names(Protocol):
+    """The names of files in the rows of a table."""
+
+    def windows(self, size: int) -> Iterator[list[Named]]:
+        """Rows that name a file, in the order of their keys, `size` at a time."""
+        ...
+
+    def swap(self, row: Named, new: str) -> bool:
+        """Have the row name another file, if it names the same one as before; whether it did."""
+        ...
+
+    def names(self, name: str) -> bool | None:
+        """Whether some row names this file; None where that cannot be asked, as the names are encrypted."""
+        ...
+
+
+class _PlainNames:
+    def __init__(self, field: Any, using: str) -> None:
+        self._rows = field.model._base_manager.using(using)
+        self._name = field.name
+
+    def windows(self, size: int) -> Iterator[list[Named]]:
+        rows = self._rows.order_by("pk").exclude(**{self._name: ""}).exclude(**{self._name: None})
+        after: Any = None
+        while True:
+            found = rows if after is None else rows.filter(pk__gt=after)
+            window = [
+                Named(pk if isinstance(pk, tuple) else (pk,), str(name), str(name))
+                for pk, name in found.values_list("pk", self._name)[:size]
+            ]
+            if window:
+                yield window
+            if len(window) < size:
+                return
+            after = window[-1].key if len(window[-1].key) > 1 else window[-1].key[0]
+
+    def swap(self, row: Named, new: str) -> bool:
+        pk = row.key if len(row.key) > 1 else row.key[0]
+        return bool(self._rows.filter(pk=pk, **{self._name: row.held}).update(**{self._name: new}))
+
+    def names(self, name: str) -> bool | None:
+        return bool(self._rows.filter(**{self._name: name}).exists())
+
+
+class _SealedNames:
+    def __init__(self, column: Column, using: str) -> None:
+        self._field = column.field
+        self._cells = Cells(column, using)
+        self._connection = connections[using]
+
+    def windows(self, size: int) -> Iterator[list[Named]]:
+        for rows in self._cells.windows(size):
+            window = [Named(row.key, self._opened(row), row) for row in rows]
+            yield [row for row in window if row.name != ""]
+
+    def _opened(self, row: Row) -> str | None:
+        try:
+            context = None if row.context is None else self._field.context_of(row.context)
+            return str(self._field.open_cell(row.cell, context=context, connection=self._connection))
+        except (StrongroomError, FieldError):
+            return None
+
+    def swap(self, row: Named, new: str) -> bool:
+        field = self._field
+        context = None if row.held.context is None else field.context_of(row.held.context)
+        data = field.codec.encode(new, self._connection)
+        cell = field.box(context).encrypt(data, associated_data(field.field_id, context))
+        mark = None if field.index is None else field.index.remark(data)
+        return bool(self._cells.swap([(row.held, cell, mark)]))
+
+    def names(self, name: str) -> bool | None:
+        return None

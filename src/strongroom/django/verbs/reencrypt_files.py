@@ -1,0 +1,104 @@
+"""What `manage.py strongroom reencrypt` does to encrypted files, and what it says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from strongroom.django.file_columns import FileColumn
+from strongroom.django.file_moving import FileMover, count_files, move_files, move_listed
+from strongroom.django.reencryption import Moved, remaining
+from strongroom.django.storage import EncryptedStorage
+from strongroom.django.stored import count_listed, listed_files, listed_storages, place_of
+from strongroom.django.tally import Tally, answering
+from strongroom.django.verbs.telling import named
+
+PASSES = 3
+Progress = Callable[[str], AbstractContextManager[Callable[[int], None]]]
+
+
+def of_columns(
+    command: BaseCommand, places: Sequence[tuple[FileColumn, str]], options: dict[str, Any], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """Move, or count, what the rows of these columns name."""
+    for column, using in places:
+        done = Moved()
+        place = column.label if using == "default" else f"{column.label} in {using!r}"
+        with answering(column.label, using):
+            if _moves(options):
+                done = _passes(column, using, options, progress)
+            found = count_files(column, using)
+        yield _told(command, f"the files of {place}", using, done, found, options)
+
+
+def of_storages(command: BaseCommand, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Move, or count, what the storages of STORAGES list: files that no row names are among it."""
+    for alias, storage in listed_storages(options["keystore"]).items():
+        done = move_listed(_mover(storage, options), listed_files(alias, storage)) if _moves(options) else Moved()
+        yield _told(command, place_of(alias), None, done, count_listed(alias, storage), options)
+
+
+def _moves(options: dict[str, Any]) -> bool:
+    return not options["report"] and not options["dry_run"]
+
+
+def _mover(storage: EncryptedStorage, options: dict[str, Any]) -> FileMover:
+    return FileMover(storage, options["compromised_too"], options["no_writers"])
+
+
+def _passes(column: FileColumn, using: str, options: dict[str, Any], progress: Progress) -> Moved:
+    done = Moved()
+    for _ in range(PASSES):
+        with progress(column.label) as tell:
+            passed = move_files(column, using, _mover(column.storage, options), progress=tell)
+        done.add(passed)
+        done.broken, done.examples = passed.broken, passed.examples
+        if not passed.missed:  # what somebody else saved meanwhile may be under the old version
+            break
+    return done
+
+
+def _told(
+    command: BaseCommand, place: str, using: str | None, done: Moved, found: list[Tally], options: dict[str, Any]
+) -> dict[str, Any]:
+    left = remaining(found)
+    if not options["json"]:
+        for sentence in _sentences(place, using is None, done, found, options):
+            command.stdout.write(sentence)
+    return {
+        "files": place.removeprefix("the files of "),
+        "database": using,
+        "moved": done.moved,
+        "broken": done.broken,
+        "examples": [[str(part) for part in key] for key in done.examples],
+        "remaining": left,
+        "versions": [
+            {"keyset": each.keyset, "version": each.version, "primary": each.primary, "count": each.count}
+            for each in found
+        ],
+    }
+
+
+def _sentences(place: str, listed: bool, done: Moved, found: list[Tally], options: dict[str, Any]) -> Iterator[str]:
+    left = remaining(found)
+    if options["report"]:
+        yield from (f"{place}: {named(each)}: {each.count}" for each in found)
+        if not found and not listed:
+            yield f"{place}: none"
+        return
+    if listed and not done.moved and not left:
+        return  # its files are those that rows name, and were told
+    if options["dry_run"]:
+        yield f"{place}: {left} would be moved; {sum(each.count for each in found) - left} are under the primary"
+        return
+    yield f"{place}: {done.moved} moved, {left} remain"
+    if done.broken:
+        keys = ", ".join("/".join(map(str, key)) for key in done.examples)
+        yield f"{place}: {done.broken} do not open: {keys}"
+    if left:
+        yield from (f"{place}: {named(each)}: {each.count} remain" for each in found if not each.primary)
+    if left and listed and not done.broken:
+        yield f"{place}: what no row names is moved in a directory only: save it anew, or delete it"
