@@ -179,6 +179,8 @@ class TestRefusals:
             pin = keystore.pin
         with pytest.raises(ForeignStoreError):
             restore_backup(path, tmp_path / "again", pin=pin, environ=here.environ)
+        with pytest.raises(ForeignStoreError):
+            restore_backup(path, tmp_path / "again", environ={**here.environ, "STRONGROOM_PIN": pin})
         assert not (tmp_path / "again").exists()
 
     def test_a_place_that_cannot_be_written(self, here: Clone, tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_init_makes_a_store_that_opens_and_a_blackbox_repository_where_there_was
     assert Repository.discover(scene.top).admins() == ("alice@example.org",)
 
 
+def test_init_remembers_the_root_where_the_witness_is_kept(scene: Scene) -> None:
+    environ = {**scene.environ, "STRONGROOM_WITNESS": str(scene.top.parent / "witnesses")}
+    found(str(scene.directory), environ=environ)
+    with open_store(scene.directory, strict=True, environ=environ) as keystore:
+        assert keystore.notices == ()
+
+
 def test_the_root_file_is_what_gpg_opens_and_no_root_is_on_the_disk(scene: Scene) -> None:
     scene.found()
     line = scene.user.decrypt((scene.directory / "root.1.gpg").read_bytes())

@@ -15,6 +15,7 @@ from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.settings import StoreSettings
 from strongroom.model.names import parse_name
 from strongroom.model.record import Record
 from strongroom.sealing.header_codec import decode_header, encode_header
@@ -148,8 +149,9 @@ def restore_backup(
         )
     with Archive(path) as archive, _appearing(target) as beside:
         opened = _opened(archive, given, environ)
-        if pin is not None:
-            Pin.parse(pin).check(opened.header, opened.root)
+        wanted = pin or StoreSettings.from_environment(environ).pin
+        if wanted:
+            Pin.parse(wanted).check(opened.header, opened.root)
         roots = Roots(opened.root, opened.header)
         store = DirectoryStore.create(beside)
         for kind, name, raw in _named(archive, opened.root):

@@ -25,6 +25,7 @@ from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, HEADER, current_directory
 from strongroom.keystore.people import label_of
+from strongroom.keystore.settings import StoreSettings
 from strongroom.keystore.undoing import undone_on_failure
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.openpgp.engine import Certificate, Engine
@@ -211,7 +212,8 @@ class _Plan:
     def _remembered(self, header: Header) -> tuple[str, ...]:
         """Have the witness learn the root; what is to be told where it could not."""
         try:
-            open_witness(header.store, self.place, setting=None, environ=self.environ).learn_root(self.root)
+            place = StoreSettings.from_environment(self.environ).witness
+            open_witness(header.store, self.place, setting=place, environ=self.environ).learn_root(self.root)
         except StrongroomError as trouble:
             return (f"this root was not remembered: {trouble}",)
         return ()
