@@ -24,6 +24,11 @@ NEXT = new_root(2, store=OURS.store)
 ROTATED = HEADER.rotated(OURS, NEXT, pending=())
 FORGED = new_root(1, store=OURS.store)
 FOREIGN = new_root()
+RIVAL = new_root(2, store=OURS.store)
+"""What an admin who was removed makes of the root that he knew, with a link that is as good as ours."""
+FORKED = HEADER.rotated(OURS, RIVAL, pending=())
+FORKED_ON_ROOT = new_root(3, store=OURS.store)
+FORKED_ON = FORKED.rotated(RIVAL, FORKED_ON_ROOT, pending=())
 NONE = NoWitness("there is no home directory")
 
 
@@ -130,6 +135,60 @@ def test_another_root_of_a_witnessed_store_is_foreign(witness: Witness) -> None:
 def test_a_witnessed_host_follows_a_rotation_quietly(witness: Witness) -> None:
     check(OURS, HEADER, witness)
     assert check(NEXT, ROTATED, witness, strict=True) == ()
+    assert witness.roots() == {OURS.id: 1, NEXT.id: 2}
+
+
+@pytest.mark.parametrize(("root", "header"), [(RIVAL, FORKED), (FORKED_ON_ROOT, FORKED_ON)])
+@pytest.mark.parametrize("pin", [None, str(Pin.of(OURS))])
+def test_a_root_that_a_removed_admin_linked_is_foreign_once_the_true_one_was_seen(
+    root: Root, header: Header, pin: str | None, witness: Witness
+) -> None:
+    check(OURS, HEADER, witness)
+    check(NEXT, ROTATED, witness)
+    with pytest.raises(ForeignStoreError, match="does not follow"):
+        check(root, header, witness, pin=pin)
+    assert witness.roots() == {OURS.id: 1, NEXT.id: 2}
+
+
+def test_an_unseen_root_below_the_newest_that_was_seen_is_foreign(witness: Witness) -> None:
+    third = new_root(3, store=OURS.store)
+    check(OURS, HEADER, witness)
+    check(third, ROTATED.rotated(NEXT, third, pending=()), witness)
+    assert witness.roots() == {OURS.id: 1, third.id: 3}
+    with pytest.raises(ForeignStoreError, match="root 3, which was"):
+        check(RIVAL, FORKED, witness)
+
+
+def test_an_older_root_that_was_seen_is_an_older_checkout_and_opens(witness: Witness) -> None:
+    check(OURS, HEADER, witness)
+    check(NEXT, ROTATED, witness)
+    assert check(OURS, HEADER, witness, strict=True) == ()
+
+
+def test_of_two_roots_of_one_number_a_pin_says_which_is_ours_and_it_is_remembered(witness: Witness) -> None:
+    check(OURS, HEADER, witness)
+    check(RIVAL, FORKED, witness)
+    assert check(NEXT, ROTATED, witness, pin=str(Pin.of(NEXT))) == ()
+    assert witness.roots() == {OURS.id: 1, NEXT.id: 2}
+    assert check(NEXT, ROTATED, witness, strict=True) == ()
+    with pytest.raises(ForeignStoreError, match="not the root 2 that was seen"):
+        check(RIVAL, FORKED, witness)
+
+
+def test_a_memory_that_holds_two_roots_of_one_number_vouches_for_neither_until_a_pin_does(
+    tmp_path: Path, witness: Witness
+) -> None:
+    check(OURS, HEADER, witness)
+    check(NEXT, ROTATED, witness)
+    witness.close()
+    (file,) = (tmp_path / "witnesses").glob("*.sqlite")
+    with sqlite3.connect(file) as older:  # as a release before 0.2 left it
+        older.execute("INSERT INTO root (id, number) VALUES (?, 2)", (RIVAL.id,))
+    older.close()
+    for root, header in ((NEXT, ROTATED), (RIVAL, FORKED)):
+        with pytest.raises(ForeignStoreError, match="several roots 2"):
+            check(root, header, witness)
+    check(NEXT, ROTATED, witness, pin=str(Pin.of(NEXT)))
     assert witness.roots() == {OURS.id: 1, NEXT.id: 2}
 
 

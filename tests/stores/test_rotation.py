@@ -176,6 +176,43 @@ def test_a_root_that_no_link_leads_to_is_not_followed(checkout: Checkout) -> Non
         follower.load(NAMES[0])
 
 
+def test_a_root_that_a_removed_admin_linked_is_not_followed_once_another_process_saw_the_true_one(
+    checkout: Checkout,
+) -> None:
+    first = checkout.directory.header()
+    forged = new_root(2, store=checkout.root.store)
+    follower = SealedStore(
+        DirectoryStore(checkout.place),
+        checkout.root,
+        checkout.header,
+        witness=checkout.witness(),
+        reopen=holding(checkout, forged),
+    )
+    started(checkout.open())
+    raw = encode_header(checkout.header.rotated(checkout.root, forged, pending=()), forged)
+    checkout.directory.write_header(raw, replaces=checkout.directory.header())
+    with pytest.raises(ForeignStoreError, match="not the root 2 that was seen"):
+        follower.load(NAMES[0])
+    assert follower.root == checkout.root
+    # nor does it protect anything under the root that was replaced, were the old header put back before it looked
+    checkout.directory.write_header(first, replaces=raw)
+    assert isinstance(follower.load(NAMES[0]).hindrance, StaleError)
+    with pytest.raises(StaleError, match="root 2 was seen"):
+        follower.create(new_keyset(checkout.root, "another"))
+
+
+def test_another_root_of_the_number_that_was_seen_hinders_writing(checkout: Checkout) -> None:
+    witness = checkout.witness()
+    witness.learn_root(new_root(1, store=checkout.root.store))
+    store = checkout.open()
+    assert isinstance(store.load(NAMES[0]).hindrance, StaleError)
+    with pytest.raises(StaleError, match="another root 1 was seen"):
+        store.create(new_keyset(checkout.root, "another"))
+    store.accept()
+    assert witness.roots() == {checkout.root.id: 1}
+    store.create(new_keyset(checkout.root, "another"))
+
+
 def test_an_older_header_is_never_followed_back_and_hinders_writing(checkout: Checkout) -> None:
     first = checkout.directory.header()
     store = checkout.open()

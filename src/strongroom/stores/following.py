@@ -18,6 +18,7 @@ from strongroom.sealing.unsealing import Unsealed, audience_in
 from strongroom.stores.base import WAIT, Store
 from strongroom.stores.locking import ThreadLock
 from strongroom.stores.roots import Roots
+from strongroom.stores.watch import Watch
 
 log = logging.getLogger("strongroom")
 
@@ -56,13 +57,17 @@ class Follower:
     """Looks whether another process, or a git pull, has put another header in place, and follows to it.
 
     A header under the same root needs nothing more. One under another root is opened with `reopen`, and taken where
-    that root and ours are linked: whoever could forge such a link holds our root already.
+    that root and ours are linked, and the newest that any process of this place has seen is among them: whoever could
+    forge such a link holds our root already.
     """
 
-    __slots__ = ("_failed", "_monotonic", "_reopen", "_stamp", "_store", "_turn")
+    __slots__ = ("_failed", "_monotonic", "_reopen", "_stamp", "_store", "_turn", "_watch")
 
-    def __init__(self, store: Store, reopen: Reopen | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, store: Store, reopen: Reopen | None, watch: Watch, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._store = store
+        self._watch = watch
         self._reopen = reopen
         self._monotonic = monotonic
         self._stamp: object = None
@@ -121,6 +126,7 @@ class Follower:
                 f"root {opened.root.number} stands where root {root.number} was opened, and no link joins the two",
                 hint="if it is the right store, open it again: its pin or the witness decides",
             )
+        self._watch.check_follows(opened.header, opened.root)
         return Standing(
             roots=Roots(opened.root, opened.header, former=held.roots),
             header=opened.header,

@@ -71,8 +71,10 @@ def check_origin(
 ) -> tuple[str, ...]:
     """Make sure that an opened store is ours, and have the witness `learn` its root.
 
-    A pin decides alone; else the witness does; with neither, the first opening is trusted, which the notices that are
-    returned say loudly, and which `strict` refuses. Raises ForeignStoreError; SettingsError for a pin that is none.
+    A pin of this very root decides alone. One of an older root, whose holders could have made the link that leads
+    here, decides together with the witness; without a pin the witness does. With neither, the first opening is
+    trusted, which the notices that are returned say loudly, and which `strict` refuses. Raises ForeignStoreError;
+    SettingsError for a pin that is none.
     """
     notices: list[str] = []
     try:
@@ -82,15 +84,18 @@ def check_origin(
         notices.append(f"{damage}; until that is done nothing can be protected or written")
         return (*notices, *_trusted(header, root, pin=pin, strict=strict, why="its witness is damaged"))
     if pin is not None:
-        notices += _pinned(header, root, pin)
+        told = _pinned(header, root, pin)
+        if told:
+            check_known(header, root, known)
+        notices += told
     elif witness.absence:
         notices += _trusted(header, root, pin=None, strict=strict, why=f"there is no witness ({witness.absence})")
     elif known:
-        _check_known(header, root, known)
+        check_known(header, root, known)
     else:
         _check_others(header, witness)
         notices += _trusted(header, root, pin=None, strict=strict, why="it was never opened in this place")
-    if learn and root.id not in known:
+    if learn and (root.id not in known or _rivals(root, known)):
         try:
             witness.learn_root(root)
         except StoreError as trouble:
@@ -116,14 +121,31 @@ def _trusted(header: Header, root: Root, *, pin: str | None, strict: bool, why: 
     return (f"{here} is trusted as it is: {why}, and there is no pin; {compare}",)
 
 
-def _check_known(header: Header, root: Root, known: Mapping[RootId, int]) -> None:
-    if root.id in known or any(older.id in known for older in lineage(header, root)):
+def check_known(header: Header, root: Root, known: Mapping[RootId, int]) -> None:
+    """Make sure that an opened root goes on from the newest that the witness knows, or is an older one that it knows.
+
+    Whoever was removed holds an older root, from which he can link one of his own: that it leads to some root which was
+    seen says nothing once a later one was. ForeignStoreError.
+    """
+    newest = max(known.values(), default=0)
+    if root.number < newest and root.id in known:
+        return  # an older checkout: SealedStore reads it, and writes nothing until somebody accepts it
+    reached = {root.id, *(older.id for older in lineage(header, root))}
+    # more than one of a number are left by releases that took both; only a pin can tell them apart
+    if all(each in reached for each, number in known.items() if number == newest):
         return
-    raise ForeignStoreError(
-        f"root {root.number} of store {b64encode(header.store)} is not one that was seen here,"
-        f" and does not follow from root {max(known.values())}, which was",
-        hint=_HINT,
-    )
+    here = f"root {root.number} of store {b64encode(header.store)}"
+    if root.id in known:
+        told = f"{here} is one of several roots {newest} that were seen here, and only a pin tells which is ours"
+    elif root.number == newest:
+        told = f"{here} is not the root {newest} that was seen here, and does not follow from it"
+    else:
+        told = f"{here} is not one that was seen here, and does not follow from root {newest}, which was"
+    raise ForeignStoreError(told, hint=_HINT)
+
+
+def _rivals(root: Root, known: Mapping[RootId, int]) -> bool:
+    return any(number == root.number and each != root.id for each, number in known.items())
 
 
 def _check_others(header: Header, witness: Witness) -> None:

@@ -90,6 +90,7 @@ class SealedStore(VerifiedStore):
         else is no obstacle to approving them.
         """
         self._open_roots()
+        self._look_behind()
         trouble = self._exposure(exposed_by) or self._behind
         if trouble is not None:
             raise trouble

@@ -111,7 +111,7 @@ class Witness(Protocol):
         ...
 
     def learn_root(self, root: Root) -> None:
-        """From now on this root is ours."""
+        """From now on this root is ours, and no other one of its number."""
         ...
 
     def accept_root(self, root: Root) -> None:

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
 
-from strongroom.errors import ClosedError, ExposedRootError, NotFoundError, StrongroomError
+from strongroom.errors import ClosedError, ExposedRootError, NotFoundError, StaleError, StrongroomError
 from strongroom.model.names import KeysetName, RootId, parse_name
 from strongroom.model.record import Record
 from strongroom.sealing.header import Header
@@ -57,9 +57,9 @@ class VerifiedStore:
         self.witness: Witness = NoWitness("none was given") if witness is None else witness
         self._watch = Watch(self.witness)
         self._store = store
-        self._follower = Follower(store, reopen)
+        self._follower = Follower(store, reopen, self._watch)
         self._exposed = self._exposure(())
-        self._behind = self._watch.behind(root)
+        self._behind: StaleError | None = self._watch.behind(root)
 
     def __repr__(self) -> str:
         return f"<sealed store {self.location!r}>"
@@ -159,6 +159,8 @@ class VerifiedStore:
         found = self._follower.look(self._stands)
         if found is not self._stands:
             self._stand_on(found)
+        else:
+            self._look_behind()  # another process of this place may have seen a later root
 
     def check_authentic(self, body: bytes, mac: bytes, *, root: RootId, place: KeysetName, shown: str) -> None:
         """For what lies beside the keysets: IntegrityError unless its MAC counts, as `Roots.check` says."""
@@ -181,7 +183,7 @@ class VerifiedStore:
                 accepted = self._acceptance().of_all()
             else:
                 accepted = self._acceptance().of(_parsed(name, reserved=True))
-        self._behind = self._watch.behind(self.root)
+        self._look_behind()
         return accepted
 
     def _acceptance(self) -> Acceptance:
@@ -205,8 +207,11 @@ class VerifiedStore:
             self._roots = standing.roots
         if newer:
             self._watch.learn_root(standing.roots.newest)
-        self._behind = standing.behind or self._watch.behind(standing.roots.newest)
+        self._look_behind()
         self._exposed = self._exposure(())
+
+    def _look_behind(self) -> None:
+        self._behind = self._stands.behind or self._watch.behind(self._stands.roots.newest)
 
     def _read(self, name: KeysetName) -> Record:
         roots = self._open_roots()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from strongroom.errors import FormatError, NotFoundError, StaleError, StoreError, StrongroomError
-from strongroom.model.names import KeysetName
+from strongroom.model.names import KeysetName, RootId
 from strongroom.model.record import Record
+from strongroom.sealing.header import Header
 from strongroom.sealing.root import Root
+from strongroom.stores.pins import check_known
 from strongroom.stores.seen import UNKNOWN, Difference, Seen, Verdict, Witness, vanished
 
 log = logging.getLogger("strongroom")
@@ -37,17 +39,26 @@ class Watch:
             return [UNKNOWN] * len(records), self._failed(trouble)
 
     def behind(self, root: Root) -> StaleError | None:
-        """Why a header of this root is stale: a later root was seen."""
-        try:
-            newest = max(self.witness.roots().values(), default=0)
-        except (FormatError, StoreError):
-            return None  # each record says so
-        if newest <= root.number:
+        """Why a header of this root is stale: a later root was seen, or another one of the same number."""
+        known = self._roots()  # where it fails, each record says so
+        newest = max(known.values(), default=0)
+        if newest < root.number or (newest == root.number and root.id in known):
             return None
+        which = f"root {newest}" if newest > root.number else f"another root {newest}"
         return StaleError(
-            f"the header is of root {root.number}, and root {newest} was seen",
+            f"the header is of root {root.number}, and {which} was seen",
             hint="'git log' tells which one is right; if this one is: strongroom witness accept",
         )
+
+    def check_follows(self, header: Header, root: Root) -> None:
+        """ForeignStoreError where a root that stands in place of ours does not go on from the newest that was seen."""
+        check_known(header, root, self._roots())
+
+    def _roots(self) -> Mapping[RootId, int]:
+        try:
+            return self.witness.roots()
+        except (FormatError, StoreError):
+            return {}
 
     def learn_root(self, root: Root) -> None:
         """Have the witness know a root that was followed to or made. What fails is told; the next opening learns it."""

@@ -35,6 +35,8 @@ _ALL: Final = "SELECT name, revision, mac, key_ids, states FROM record ORDER BY 
 _PUT: Final = "INSERT OR REPLACE INTO record (name, revision, mac, key_ids, states) VALUES (?, ?, ?, ?, ?)"
 _ROOTS: Final = "SELECT id, number FROM root"
 _PUT_ROOT: Final = "INSERT OR REPLACE INTO root (id, number) VALUES (?, ?)"
+_DROP_ROOTS: Final = "DELETE FROM root WHERE number = ?"
+_DROP_LATER: Final = "DELETE FROM root WHERE number > ?"
 _MANY: Final = 200
 """From so many records on, one question for all rows is quicker than one for each."""
 
@@ -143,14 +145,16 @@ class FileWitness:
         return {RootId(found): number for found, number in self._file.rows(_ROOTS)}
 
     def learn_root(self, root: Root) -> None:
-        """From now on this root is ours."""
+        """From now on this root is ours, and no other one of its number."""
         with self._file.writing() as connection:
+            connection.execute(_DROP_ROOTS, (root.number,))
             connection.execute(_PUT_ROOT, (root.id, root.number))
 
     def accept_root(self, root: Root) -> None:
         """Take this root for the newest: those with greater numbers are forgotten."""
         with self._file.writing() as connection:
-            connection.execute("DELETE FROM root WHERE number > ?", (root.number,))
+            connection.execute(_DROP_LATER, (root.number,))
+            connection.execute(_DROP_ROOTS, (root.number,))
             connection.execute(_PUT_ROOT, (root.id, root.number))
         log.warning("root=%s event=witness-accepted-root", root.number)
 
