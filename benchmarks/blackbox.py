@@ -10,6 +10,7 @@ a few files, by a `gpg` in front of PATH, which costs both sides time and is not
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ from tests.support import original_commands
 from tests.support.blackbox_fixtures import git
 from tests.support.gpg import GpgHome, KeyKind
 
+import strongroom
 from benchmarks._timing import Row, Timing, as_json, table
 from strongroom.blackbox import Repository
 from strongroom.cli import shims
@@ -35,7 +37,8 @@ from strongroom.sealing.identities import OpenPgpIdentity, write_identity
 
 FILES = 200
 COUNTED = 10
-PEOPLE = ("ann", "ben", "cleo")
+PEOPLE = ("ann", "ben", "cleo", "dan")
+"""Three are admins; before update_all the last takes the place of the second."""
 SOMEBODY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -78,19 +81,20 @@ class Scene:
         self.ours, self.theirs = (
             Side(commands, root, self.environ) for commands, root in zip(directories, roots, strict=True)
         )
-        self._approve(users[:2])
+        self._approve(users[:3])
 
-    def third_admin(self) -> None:
-        """What update_all is for: somebody was added, and every file is to be sealed anew."""
+    def change_of_admins(self) -> None:
+        """What update_all is for: one left, another came, and every file is to be sealed anew, to three as before."""
         engine = GnuPG(home=self.users[0].home)
         try:
-            key = engine.certificates(self.users[2].export())[0]
+            key = engine.certificates(self.users[3].export())[0]
             for side in (self.ours, self.theirs):
                 repo = Repository.discover(side.root, engine=engine, environ=self.environ)
-                repo.add_admin(key, label=f"{PEOPLE[2]}@example.org")
+                repo.remove_admin(f"{PEOPLE[1]}@example.org")
+                repo.add_admin(key, label=f"{PEOPLE[3]}@example.org")
         finally:
             engine.close()
-        self._approve(self.users[2:])
+        self._approve(self.users[3:])
 
     def _approve(self, users: list[GpgHome]) -> None:
         approve = ["blackbox", "approve", *(user.fingerprint for user in users)]
@@ -103,9 +107,10 @@ class Scene:
         git(root, "init", "--quiet")
         for name in ("user.name", "user.email"):
             git(root, "config", name, "bench@example.org")
-        first, second, *_ = [engine.certificates(user.export())[0] for user in users]
+        first, *others = [engine.certificates(user.export())[0] for user in users[:3]]
         repo = Repository.create(root, admin=first, label=f"{PEOPLE[0]}@example.org", engine=engine)
-        repo.add_admin(second, label=f"{PEOPLE[1]}@example.org")
+        for name, key in zip(PEOPLE[1:3], others, strict=True):
+            repo.add_admin(key, label=f"{name}@example.org")
         (root / "config").mkdir()
         for name in self.names:
             (root / name).write_text(f"password: {name}\n" * 8)
@@ -114,7 +119,7 @@ class Scene:
     def job(self) -> Iterator[tuple[str, float, tuple[tuple[str, ...], ...], str]]:
         """What is measured, each on what the one before it left: a name, a goal, the commands; and one to end with."""
         yield "register", 8.0, (("blackbox_register_new_file", *self.names),), ""
-        self.third_admin()
+        self.change_of_admins()
         yield "update_all", 2.0, (("blackbox_update_all_files",),), ""
         yield "postdeploy, cold", 1.3, (("blackbox_postdeploy",),), ""
         yield "postdeploy, unchanged", 20.0, (("blackbox_postdeploy",),), "blackbox_shred_all_files"
@@ -135,6 +140,7 @@ def rows(ours: Path | None = None, theirs: Path | None = None) -> list[Row]:
         base = Path(tempfile.mkdtemp(prefix="sr-", dir="/tmp"))
         stack.callback(shutil.rmtree, base, ignore_errors=True)
         if ours is None:
+            compileall.compile_dir(str(Path(strongroom.__file__).parent), quiet=1)  # as pip leaves what it installs
             ours = base / "commands"
             shims.install(ours)
         against = "original steps" if theirs is None else str(theirs)
@@ -177,7 +183,6 @@ def _in_process(base: Path, directories: tuple[Path, Path], against: str, stack:
     """postdeploy by a machine with a Curve25519 role key and the sequoia engine, which starts no gpg."""
     users = _users("ed25519", stack)
     scene = Scene(users, base, directories, files=FILES)
-    scene.third_admin()
     for side in (scene.ours, scene.theirs):
         side.run("blackbox_register_new_file", *scene.names)
     identity = base / "ann.identity"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from strongroom.cli import shims
 from strongroom.cli.shims import OLD_NAMES
 from tests.cli.program import Ran, on_terminal, program
 from tests.support.blackbox_fixtures import (
@@ -234,6 +236,32 @@ def test_a_gpg_failure_is_a_failure(team: Path, people: People) -> None:
     assert bb(team, stranger, "cat", "--", min(plaintext_hashes(RELEASE)), status=3).stdout == b""
     bb(team, stranger, "postdeploy", status=3)
     assert plaintexts(team) == {}
+
+
+def test_printing_files_loads_no_parser_and_means_the_same(team: Path, people: People, me: dict[str, str]) -> None:
+    name, expected = min(plaintext_hashes(RELEASE).items())
+    environ = {**os.environ, **me}
+
+    def loaded(*argv: str) -> tuple[bytes, bool]:
+        line = [sys.executable, "-X", "importtime", shims.program(), "blackbox", "cat", *argv]
+        done = subprocess.run(line, cwd=team, env=environ, capture_output=True, check=True)
+        return done.stdout, b" click.core" in done.stderr
+
+    assert [(sha256(found), parser) for found, parser in (loaded(name), loaded("--", name))] == [(expected, False)] * 2
+    assert loaded("--json", name)[1]
+    assert loaded("--help")[1]
+    missing = program("blackbox", "cat", "--", "--help", cwd=team, env=me)
+    assert (missing.status, "'--help' is not among" in missing.stderr) == (1, True)
+    assert bb(team, me, "cat", status=2).stderr.startswith("strongroom: error: missing argument")
+    stranger = as_user(people[LEFT])
+    both = [program("blackbox", "cat", *argv, cwd=team, env=stranger) for argv in (["--json", name], [name])]
+    assert both[0].status == both[1].status == 3
+    closed = f"{shims.program()} blackbox cat {name} >&-"
+    done = subprocess.run(["sh", "-c", closed], cwd=team, env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.startswith(b"strongroom: error: ")) == (1, True)
+    full = f"{shims.program()} blackbox cat {name} >/dev/full"
+    done = subprocess.run(["sh", "-c", full], cwd=team, env=environ, capture_output=True, check=False)
+    assert (done.returncode, done.stderr.startswith(b"strongroom: error: ")) == (1, True)
 
 
 def test_what_one_who_left_could_read_is_listed(team: Path, people: People, me: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from tests.keystore.scenes import PASSPHRASE, Scene, standing_in
 from tests.keystore.test_opening import with_passphrase
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.cli.main import main
+from strongroom.cli.front import main
 from strongroom.keystore.credentials import Given
 from strongroom.keystore.doctor import Examination, Finding, examine
 from strongroom.keystore.founding import found

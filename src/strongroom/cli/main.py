@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
 
 import click
 
-from strongroom.cli import output
+from strongroom.cli import COMPLETION, output
 from strongroom.cli.context import Session, examples, json_option
 from strongroom.cli.ending import ended
 from strongroom.cli.groups import LazyGroup
@@ -16,8 +15,6 @@ from strongroom.cli.verbs import SECTIONS
 from strongroom.exitcodes import CANNOT_OPEN, DONE, MEANINGS
 
 PROGRAM = "strongroom"
-COMPLETION = "_STRONGROOM_COMPLETE"
-"""The variable by which a shell asks for completions (click's convention)."""
 
 
 class _Root(LazyGroup):
@@ -94,11 +91,6 @@ def cli(
     session.pin = pin
 
 
-def main(argv: list[str] | None = None) -> NoReturn:
-    """Run a command and exit with its status."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
-
-
 def run(argv: list[str]) -> int:
     """Run a command; its exit status. Whatever happens, no traceback is shown unless STRONGROOM_DEBUG asks for it."""
     output.prepare_streams()
@@ -125,4 +117,4 @@ def _invoke(argv: list[str], session: Session) -> int:
     return DONE
 
 
-__all__ = ["cli", "main", "run"]
+__all__ = ["cli", "run"]

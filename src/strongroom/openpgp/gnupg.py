@@ -20,7 +20,7 @@ from strongroom.errors import (
     OpenPGPError,
     RecipientError,
 )
-from strongroom.openpgp import batches, colons, failures, packets, surroundings
+from strongroom.openpgp import colons, failures, packets, surroundings
 from strongroom.openpgp.addressing import file_name_option, gpg_options, label_of, only_to, public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
 from strongroom.openpgp.homes import Home, PrivateHome, UsersHome
@@ -135,6 +135,8 @@ class GnuPG:
 
     def decrypt_many(self, ciphertexts: Sequence[bytes]) -> list[Opened | None]:
         """As Engine.decrypt_many: one start of gpg for several small messages; where one does not open, for none."""
+        from strongroom.openpgp import batches  # one message, which `cat` opens, does without
+
         opened: list[Opened | None] = [None] * len(ciphertexts)
         small = [place for place, raw in enumerate(ciphertexts) if batches.openable(raw)]
         for chosen in batches.split(small):
@@ -152,6 +154,8 @@ class GnuPG:
         self, messages: Sequence[tuple[str, SecretBytes]], *, to: Sequence[Certificate]
     ) -> list[bytes | None]:
         """As Engine.encrypt_many: one start of gpg for several small messages; where one is not made, for none."""
+        from strongroom.openpgp import batches  # one message, which `cat` opens, does without
+
         wanted = wanted_subkeys(to, self._clock.now())
         sealed: list[bytes | None] = [None] * len(messages)
         small = [place for place, (name, plaintext) in enumerate(messages) if batches.sealable(plaintext, name)]

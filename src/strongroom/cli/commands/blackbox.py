@@ -11,6 +11,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import LazyGroup, VerbCommand
+from strongroom.cli.quick import environment_has_identity, print_plaintexts
 from strongroom.cli.verbs import BLACKBOX_VERBS
 
 if TYPE_CHECKING:
@@ -35,15 +36,13 @@ def blackbox() -> None:
 def cat(session: Session, files: tuple[str, ...]) -> None:
     """Print the plaintext of FILES: exactly their bytes, decrypted in memory, never on disk."""
     repository = _repository(session)
-    found = []
-    for name in files:
-        plaintext = repository.read(repository.name_of(name)).reveal()
-        if session.as_json:
-            found.append({"file": name, "base64": base64.b64encode(plaintext).decode("ascii")})
-        else:
-            output.write_bytes(plaintext, redirect="strongroom blackbox cat FILE > OUTPUT")
-    if session.as_json:
-        output.write_json(found)
+    if not session.as_json:
+        print_plaintexts(repository, files)
+        return
+    opened = [(name, repository.read(repository.name_of(name))) for name in files]
+    output.write_json(
+        [{"file": name, "base64": base64.b64encode(plaintext.reveal()).decode("ascii")} for name, plaintext in opened]
+    )
 
 
 @click.command(
@@ -65,7 +64,7 @@ def list_admins(session: Session) -> None:
 def _repository(session: Session) -> Reader:
     from strongroom.blackbox.reading import Reader
 
-    if session.identity is None and not _environment_has_identity():
+    if session.identity is None and not environment_has_identity():
         return Reader.discover()
     from strongroom.keystore.credentials import Engines, credentials  # only a machine with an identity pays for it
 
@@ -73,10 +72,6 @@ def _repository(session: Session) -> Reader:
     click.get_current_context().call_on_close(engines.close)
     _, find = credentials(session.given(), engines)
     return Reader.discover(engine=find())
-
-
-def _environment_has_identity() -> bool:
-    return any(os.environ.get(name) for name in ("STRONGROOM_IDENTITY", "STRONGROOM_IDENTITY_FILE"))
 
 
 def _list(session: Session, names: tuple[str, ...]) -> None:

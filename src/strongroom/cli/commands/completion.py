@@ -22,7 +22,8 @@ from strongroom.cli.groups import VerbCommand
 @verb
 def completion(session: Session, shell: str) -> None:
     """Print the completion script for SHELL."""
-    from strongroom.cli.main import COMPLETION, PROGRAM, cli  # main imports this module by the table of verbs
+    from strongroom.cli import COMPLETION
+    from strongroom.cli.main import PROGRAM, cli  # main imports this module by the table of verbs
 
     kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
     script = kinds[shell](cli, {}, PROGRAM, COMPLETION).source()
