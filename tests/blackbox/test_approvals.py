@@ -21,6 +21,7 @@ from strongroom.errors import (
 )
 from strongroom.openpgp.engine import Certificate, Engine
 from tests.blackbox.teams import fill
+from tests.support.blackbox_fixtures import git
 from tests.support.gpg import GpgHome, GpgHomes
 
 Approved = tuple[str, ...]
@@ -93,6 +94,40 @@ def test_approving_and_withdrawing(mine: Repository, bob_key: Certificate, bob: 
     assert Approvals.load(mine).withdraw(bob.fingerprint.lower()).fingerprints == only_alice
     with pytest.raises(NotFoundError):
         Approvals.load(mine).withdraw(bob.fingerprint)
+
+
+def test_who_left_the_list_is_approved_again_by_a_person_when_he_comes_back(
+    mine: Repository, bob_key: Certificate, bob: GpgHome, only_alice: Approved
+) -> None:
+    Approvals.load(mine).settled(everybody).approve(bob_key)
+    mine.add_admin(bob_key, label="bob@example.org")
+    assert Approvals.load(mine).settled(None).fingerprints == (*only_alice, bob.fingerprint)
+    git(mine.root, "revert", "--no-edit", "HEAD")
+    settled = Approvals.load(mine).settled(None)
+    assert (settled.fingerprints, [gone.fingerprint for gone in settled.lapsed]) == (only_alice, [bob.fingerprint])
+    git(mine.root, "revert", "--no-edit", "HEAD")
+    assert "bob@example.org" in mine.admins(), "a revert brought him back"
+    settled = Approvals.load(mine).settled(None)
+    assert (settled.fingerprints, settled.lapsed) == (only_alice, ())
+    assert [key.fingerprint for key in settled.unapproved()] == [bob.fingerprint]
+
+
+def test_a_store_that_appears_decides_only_once_it_adds_nobody(
+    mine: Repository, bob_key: Certificate, bob: GpgHome, only_alice: Approved
+) -> None:
+    both = (*only_alice, bob.fingerprint)
+    assert Approvals.load(mine).yield_to("a store", both).yielded_to == "", "nobody was asked here: nothing to defend"
+    Approvals.load(mine).settled(everybody)
+    mine.add_admin(bob_key, label="bob@example.org")
+    with pytest.raises(PolicyError, match="whom nobody has approved in this checkout") as caught:
+        Approvals.load(mine).yield_to("a store", both)
+    assert bob.fingerprint in caught.value.hint
+    assert Approvals.load(mine).yield_to("a store", (*only_alice, "0" * 40)).yielded_to == "a store"
+    assert Approvals.load(mine).yield_to("a store", both).fingerprints == only_alice, "it decides from now on"
+    with pytest.raises(PolicyError):
+        Approvals.load(mine).yield_to("another store", both)
+    Approvals.load(mine).approve(bob_key)
+    assert Approvals.load(mine).yield_to("another store", both).yielded_to == "another store"
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,45 @@ def test_a_gpg_failure_is_a_failure(team: Path, people: People) -> None:
     assert plaintexts(team) == {}
 
 
+@pytest.mark.slow
+def test_a_planted_store_gets_its_maker_nothing(team: Path, people: People, me: dict[str, str]) -> None:
+    carol = people[LEFT]
+    her = as_user(carol) | {"STRONGROOM_STATE": str(team.parent / "hers")}
+    bb(team, her, "addadmin", carol.fingerprint, "--commit")
+    for argv in (("init",), ("admin", "approve", people["alice"].fingerprint)):
+        assert program(*argv, cwd=team, env=her).status == 0
+    (team / "new").write_text("new")
+    refused = bb(team, me, "register-new-file", "new", status=3)
+    assert "the store in this repository would say who receives its files" in refused.stderr
+    assert program("list", cwd=team, env=me).status == 0, "trusted at first sight, loudly"
+    refused = bb(team, me, "register-new-file", "new", status=5)
+    assert f"<carol@example.org>' ({carol.fingerprint}), whom nobody has approved" in refused.stderr
+    assert bb(team, me, "update-all-files", "--force", status=5).stderr.count(carol.fingerprint) == 2
+    assert (team / "new").read_text() == "new"
+    bb(team, me, "approve", carol.fingerprint)
+    bb(team, me, "register-new-file", "new")
+    assert people["alice"].decrypt((team / "new.gpg").read_bytes()) == b"new"
+    assert bb(team, me, "approve", carol.fingerprint, status=5).stderr.startswith("strongroom: error: this repository")
+
+
+@pytest.mark.slow
+def test_an_admin_who_was_removed_elsewhere_and_comes_back_gets_nothing(
+    team: Path, people: People, me: dict[str, str]
+) -> None:
+    bob = people["bob"]
+    bb(team, as_user(people["alice"]) | {"STRONGROOM_STATE": str(team.parent / "other")}, "removeadmin",
+       "bob@example.org", "--commit")  # fmt: skip
+    (team / "one").write_text("1")
+    done = bb(team, me, "register-new-file", "one")
+    assert "is not listed any more, and not approved any more" in done.stderr
+    assert bob.fingerprint in done.stderr
+    git(team, "revert", "--no-edit", "HEAD^")
+    (team / "two").write_text("2")
+    done = bb(team, me, "register-new-file", "two")
+    assert "bob@example.org is listed and not approved, and received nothing" in done.stderr
+    assert bob.run("--decrypt", stdin=(team / "two.gpg").read_bytes(), check=False).returncode
+
+
 def test_printing_files_loads_no_parser_and_means_the_same(team: Path, people: People, me: dict[str, str]) -> None:
     name, expected = min(plaintext_hashes(RELEASE).items())
     environ = {**os.environ, **me}

@@ -33,11 +33,12 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approved: int
 
 
-class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     format: str
     root: str
     data: str
     admins: tuple[_Row, ...]
+    yielded_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +63,20 @@ class Approvals:
     begun: bool
     """Somebody was asked before; where not, nobody is approved yet."""
     admins: tuple[Approval, ...]
+    yielded_to: str = ""
+    """Whose list was taken in place of this one (`yield_to`); empty while this one decides."""
+    lapsed: tuple[Approval, ...] = ()
+    """Whom `settled` took off this list just now."""
 
     @classmethod
     def load(cls, site: Site) -> Self:
         """What is remembered. SettingsError if there is no place; StoreError, FormatError if it cannot be believed."""
         path = state.path_of(site.environ, site.root, site.place.data, "approvals")
         raw = state.read(path)
-        found = () if raw is None else _parse(raw, path)
-        return cls(site=site, path=path, begun=raw is not None, admins=found)
+        if raw is None:
+            return cls(site=site, path=path, begun=False, admins=())
+        found, yielded_to = _parse(raw, path)
+        return cls(site=site, path=path, begun=True, admins=found, yielded_to=yielded_to)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
@@ -98,9 +105,18 @@ class Approvals:
         return self._kept(left, dry_run=dry_run)
 
     def settled(self, ask: Ask | None) -> Self:
-        """Approvals to write with. The first use asks about every listed admin; without `ask` it is a PolicyError."""
+        """Approvals to write with. The first use asks about every listed admin; without `ask` it is a PolicyError.
+
+        Whoever is not listed any more loses the approval, and is `lapsed`: a line and a key that come back, by a revert
+        or from an old branch, are approved again by a person, or get nothing.
+        """
         if self.begun:
-            return self
+            listed_now = {key.fingerprint for key in candidates(self.site)}
+            gone = tuple(admin for admin in self.admins if admin.fingerprint not in listed_now)
+            if not gone:
+                return self
+            left = tuple(admin for admin in self.admins if admin not in gone)
+            return replace(self._kept(left, dry_run=False), lapsed=gone)
         listed = resolve(self.site.listed(), self.site.ring())  # two keys for one name are no question to be asked
         if ask is None:
             raise PolicyError(
@@ -110,12 +126,30 @@ class Approvals:
         said = {fingerprint.upper() for fingerprint in ask(listed)}
         return self.approve(*(key for key in listed if key.fingerprint in said))
 
+    def yield_to(self, authority: str, fingerprints: Collection[str]) -> Self:
+        """From now on the list of this authority, a store's id, decides here. PolicyError if it adds anybody.
+
+        Whoever can write to the repository can bring such an authority, too. So where somebody here has approved
+        admins, it may say who receives from the moment on when it names no listed admin besides them.
+        """
+        if not self.begun or self.yielded_to == authority:
+            return self
+        strangers = [key for key in self.unapproved() if key.fingerprint in fingerprints]
+        if strangers:
+            raise PolicyError(
+                f"the store in this repository approves {', '.join(key.label for key in strangers)}, "
+                "whom nobody has approved in this checkout",
+                hint=f"strongroom blackbox approve {strangers[0].fingerprint}",
+            )
+        return replace(self, yielded_to=authority)._kept(self.admins, dry_run=False)
+
     def _kept(self, admins: tuple[Approval, ...], *, dry_run: bool) -> Self:
         if dry_run:
             return replace(self, admins=admins)
         rows = tuple(_Row(fingerprint=each.fingerprint, name=each.name, approved=each.at) for each in admins)
         where = [str(path).encode("utf-8", "backslashreplace").decode() for path in (self.site.root, self.site.data)]
-        file = _File(format=_FORMAT, root=where[0], data=where[1], admins=rows)  # both for who looks at the file
+        # root and data are for who looks at the file
+        file = _File(format=_FORMAT, root=where[0], data=where[1], admins=rows, yielded_to=self.yielded_to)
         state.write(self.path, msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n")
         return replace(self, begun=True, admins=admins)
 
@@ -127,13 +161,14 @@ def candidates(site: Site) -> tuple[Certificate, ...]:
     return tuple(found.values())
 
 
-def _parse(raw: bytes, path: Path) -> tuple[Approval, ...]:
+def _parse(raw: bytes, path: Path) -> tuple[tuple[Approval, ...], str]:
     try:
         file = msgspec.json.decode(raw, type=_File)
         if file.format == _FORMAT:
-            return tuple(
+            admins = tuple(
                 Approval(fingerprint=row.fingerprint, name=row.name, at=Timestamp(row.approved)) for row in file.admins
             )
+            return admins, file.yielded_to
     except (msgspec.MsgspecError, RecipientError):
         pass
     raise FormatError(f"{str(path)!r} is no list of approvals", hint=f"look at it, then: rm -- {str(path)!r}")

@@ -43,6 +43,7 @@ class Reader:
         self.tree = Tree(place.root)
         self.registry = Registry(self.tree, place.data)
         self._given = engine
+        self._ring: tuple[dict[str, bytes], tuple[Certificate, ...]] | None = None
 
     @property
     def root(self) -> Path:
@@ -117,8 +118,11 @@ class Reader:
         return [listed_name(line) for line in self.registry.admins()]
 
     def ring(self) -> tuple[Certificate, ...]:
-        """The certificates of the tracked keyring."""
-        return keyring.certificates(keyring.read(self.tree, self.place.data), engine=self.engine)
+        """The certificates of the tracked keyring, judged once for as long as it stays what it is."""
+        rings = keyring.read(self.tree, self.place.data)
+        if self._ring is None or self._ring[0] != rings:
+            self._ring = rings, keyring.certificates(rings, engine=self.engine)
+        return self._ring[1]
 
     @property
     def engine(self) -> Engine:

@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session
 from strongroom.cli.progress import PATIENCE
-from strongroom.errors import PolicyError
+from strongroom.errors import PolicyError, SettingsError
 
 if TYPE_CHECKING:
     from strongroom.blackbox.repository import Repository
@@ -62,13 +62,23 @@ def protected_in(repository: Repository) -> tuple[Path, ...]:
 def approved_in(session: Session, repository: Repository) -> Collection[str]:
     """Who may receive: the header of the repository's store says it, else the approvals; the first use asks."""
     from strongroom.blackbox.approvals import Approvals
-    from strongroom.keystore.approved import approved_for
+    from strongroom.keystore.approved import approved_for, store_of
 
-    found = approved_for(repository.root, given=session.given(), pin=session.pin)
-    if found is not None:
-        return found
+    if store_of(repository.root) is not None:
+        found = approved_for(repository.root, given=session.given(), pin=session.pin)
+        if found is not None:
+            with suppress(SettingsError):  # where nothing can be remembered, nobody was approved before
+                Approvals.load(repository).yield_to(found.store, found.fingerprints)
+            return found.fingerprints
     asks = sys.stdin.isatty() and sys.stderr.isatty() and not session.as_json
-    return Approvals.load(repository).settled(_ask if asks else None).fingerprints
+    settled = Approvals.load(repository).settled(_ask if asks else None)
+    for gone in settled.lapsed:
+        output.warn(
+            f"{gone.name or gone.fingerprint} is not listed any more, and not approved any more: "
+            f"if that is wrong, strongroom blackbox approve {gone.fingerprint}",
+            as_json=session.as_json,
+        )
+    return settled.fingerprints
 
 
 def _ask(certificates: Sequence[Certificate]) -> Collection[str]:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom.keystore.credentials import Given
+from strongroom.errors import ForeignStoreError
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, holds_store
-from strongroom.keystore.opening import open_store
+
+if TYPE_CHECKING:  # where there is no store, none of this is loaded
+    from strongroom.keystore.credentials import Given
+
+
+class Approved(NamedTuple):
+    """What a store says: its id, and the full fingerprints that its header approves."""
+
+    store: str
+    fingerprints: tuple[str, ...]
 
 
 def store_of(root: Path) -> Path | None:
@@ -24,8 +34,8 @@ def approved_for(
     pin: str | None = None,
     clock: Clock = SYSTEM_CLOCK,
     environ: Mapping[str, str] | None = None,
-) -> tuple[str, ...] | None:
-    """The full fingerprints that the header of the repository's store approves; DESIGN section 7.
+) -> Approved | None:
+    """Whom the header of the repository's store approves; DESIGN section 7.
 
     The header proves itself only with the root, so the store is opened; and whoever can write to the repository could
     put a store of his own there, so it must be one that the pin or the witness knows. None where there is no store, or
@@ -35,6 +45,14 @@ def approved_for(
     directory = store_of(root)
     if directory is None:
         return None
-    with open_store(directory, given=given, pin=pin, strict=True, clock=clock, environ=environ) as keystore:
-        found = tuple(recipient.fingerprint for recipient in keystore.sealed.header.recipients)
-    return found or None
+    from strongroom.keystore.opening import open_store
+
+    try:
+        with open_store(directory, given=given, pin=pin, strict=True, clock=clock, environ=environ) as keystore:
+            header = keystore.sealed.header
+            found = tuple(recipient.fingerprint for recipient in header.recipients)
+            return Approved(header.store.hex(), found) if found else None
+    except ForeignStoreError as error:
+        raise ForeignStoreError(
+            f"the store in this repository would say who receives its files, and {error}", hint=error.hint
+        ) from None

@@ -210,12 +210,12 @@ def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool, dry
     from strongroom.keystore.people import parse_fingerprint
 
     repository = repository_of(session)
-    if store_of(repository.root):
+    approvals = Approvals.load(repository)
+    if store_of(repository.root) and (approvals.yielded_to or not approvals.begun):
         raise PolicyError(
             "this repository has a store, and its header says who is approved",
             hint="strongroom admin approve FINGERPRINT",
         )
-    approvals = Approvals.load(repository)
     wanted = [parse_fingerprint(text) for text in fingerprints]
     if withdraw:
         for fingerprint in wanted:
