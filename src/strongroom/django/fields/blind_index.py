@@ -15,11 +15,13 @@ from django.db import models
 from django.db.models.expressions import Case, Value
 from django.db.models.functions import Cast
 from django.db.models.sql.subqueries import InsertQuery, UpdateQuery
+from django.utils.functional import cached_property
 
 from strongroom.django.fields.binding import InRow
 from strongroom.django.fields.boxes import marker_of
 from strongroom.django.fields.normalizing import Normalize, normalizer, rule_names
 from strongroom.django.fields.types import BinaryColumn
+from strongroom.django.fields.uniqueness import check_older, unique_with
 from strongroom.errors import SettingsError, StateError
 from strongroom.keystore.handles.blind_index import MARK_LENGTH
 from strongroom.keystore.handles.blind_index import BlindIndex as Marker
@@ -53,13 +55,14 @@ class BlindIndex:
 
 
 class ToMark:
-    """A value on its way into an index; `kept` is the mark that its row has now, where that is known."""
+    """A value on its way into an index; its row and the mark that it has now, where they are known."""
 
-    __slots__ = ("kept", "value")
+    __slots__ = ("kept", "row", "value")
 
-    def __init__(self, value: Any, kept: bytes | None = None) -> None:
+    def __init__(self, value: Any, kept: bytes | None = None, row: models.Model | None = None) -> None:
         self.value = value
         self.kept = kept
+        self.row = row
 
 
 class Kept:
@@ -128,18 +131,10 @@ class IndexColumn(BinaryColumn):
         """Every mark that a row with this value may have, the newest first. StateError while one cannot be told."""
         return self.remarks(self.source.codec.encode(value, connection))
 
-    def mark_of(self, value: Any, connection: Any) -> bytes:
-        """The mark that a row gets which has this value from now on.
-
-        A unique index takes no new value while two versions are active (StateError), because two rows of one value
-        could then have two marks.
-        """
-        if self.unique and self._marker().active_versions > 1:
-            raise StateError(
-                f"{self.source}: a unique index takes no new value while two versions of {self.keyset!r} are active",
-                hint=f"manage.py strongroom reencrypt {self.source}; then deactivate the older version",
-            )
-        return self.remark(self.source.codec.encode(value, connection))
+    @cached_property
+    def unique_with(self) -> tuple[tuple[str, ...], ...]:
+        """The other fields of each rule that makes this index unique (strongroom.django.fields.uniqueness)."""
+        return unique_with(self)
 
     def remark(self, data: bytes) -> bytes:
         """The mark under the primary for what is in a cell, decrypted: for those who move rows to it."""
@@ -171,7 +166,7 @@ class IndexColumn(BinaryColumn):
         kept = held.get(self.attname)
         if source.attname not in held and self.attname in held:
             return Kept(kept)
-        return ToMark(getattr(model_instance, source.attname), kept)
+        return ToMark(getattr(model_instance, source.attname), kept, model_instance)
 
     def get_db_prep_save(self, value: Any, connection: Any) -> Any:
         if type(value) is Kept:
@@ -188,14 +183,25 @@ class IndexColumn(BinaryColumn):
         value = wanted.value.value if isinstance(wanted.value, (Value, InRow)) else wanted.value
         if value is None:
             return None
-        if (
-            self.unique
-            and wanted.kept is not None
-            and self._marker().active_versions > 1
-            and wanted.kept in self.marks_of(value, connection)
-        ):
-            return connection.Database.Binary(wanted.kept)  # the value is what it was: no new one comes in
-        return connection.Database.Binary(self.mark_of(value, connection))
+        data = self.source.codec.encode(value, connection)
+        if self.unique_with:
+            return connection.Database.Binary(self._unique_mark(data, wanted, connection))
+        return connection.Database.Binary(self.remark(data))
+
+    def _unique_mark(self, data: bytes, wanted: ToMark, connection: Any) -> bytes:
+        """The mark of a value that no other row has. StateError while two versions are active, or one is suspended:
+        two rows of one value could then have two marks."""
+        marks = self.remarks(data)
+        if self._marker().active_versions > 1:
+            if wanted.kept in marks:
+                return wanted.kept or b""  # the value is what it was: no new one comes in
+            raise StateError(
+                f"{self.source}: a unique index takes no new value while two versions of {self.keyset!r} are active",
+                hint=f"manage.py strongroom reencrypt {self.source}; then deactivate the older version",
+            )
+        mark = self.remark(data)
+        check_older(self, [each for each in marks if each != mark], wanted.row, connection)
+        return mark
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:
         return connection.ops.binary_placeholder_sql(value)

@@ -83,7 +83,7 @@ def _uniqueness(field: SealedField) -> Iterator[Message]:
     if field.given_options["_unique"] and field.index is None:
         hint = "add index=BlindIndex(…), whose column is then unique"
         yield _error(field, "unique on cells holds always: no two are equal", hint, "E021")
-    if field.given_options["_unique"] and field.index is not None and field.index.bits != MAX_BITS:
+    if field.index is not None and field.index.unique_with and field.index.bits != MAX_BITS:
         hint = "leave bits out, or unique"
         yield _error(field, "unique over an index of few bits refuses values that are not there", hint, "E021")
 
