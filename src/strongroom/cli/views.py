@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from strongroom._encoding import Timestamp, b64encode, format_duration, format_time
 from strongroom.cli import output
-from strongroom.model.names import format_key_id
+from strongroom.model.names import format_key_id, is_reserved
 from strongroom.model.periods import usual
 from strongroom.model.states import KeyState, Operation
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from strongroom.model.keyset import Keyset
     from strongroom.model.policy import Policy
     from strongroom.model.version import Version
+
+OWN = "the store's own"
+"""What is said of a reserved keyset, which the store keeps for itself."""
 
 When = Callable[[Timestamp], str]
 """Writes a time."""
@@ -33,6 +36,7 @@ def keyset_json(keyset: Keyset, now: Timestamp) -> dict[str, object]:
         "name": keyset.name,
         "type": keyset.type.value,
         "purpose": keyset.purpose.value,
+        "own": is_reserved(keyset.name),
         "revision": keyset.revision,
         "primary": None if primary is None else primary.number,
         "next_change": None if following is None else format_time(following),
@@ -108,7 +112,7 @@ def keyset_row(keyset: Keyset, now: Timestamp, when: When) -> tuple[object, ...]
     number = "-" if primary is None else str(primary.number)
     return (
         keyset.name,
-        keyset.type.value,
+        f"{keyset.type.value} ({OWN})" if is_reserved(keyset.name) else keyset.type.value,
         f"{number} of {len(keyset.versions)}" if when is short_time else number,
         "no primary" if primary is None else primary.state_at(now).value,
         "-" if primary is None or primary.promote_at is None else when(primary.promote_at),
@@ -141,7 +145,7 @@ def keyset_facts(keyset: Keyset) -> dict[str, object]:
         del told["allow"]
     return {
         "name": keyset.name,
-        "type": keyset.type.value,
+        "type": f"{keyset.type.value} ({OWN})" if is_reserved(keyset.name) else keyset.type.value,
         "purpose": keyset.purpose.value,
         "revision": keyset.revision,
         **{word.replace("_", " "): value for word, value in told.items()},

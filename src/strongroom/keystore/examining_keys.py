@@ -10,6 +10,7 @@ from strongroom._encoding import Timestamp, format_time
 from strongroom.blackbox.overview import days_left
 from strongroom.errors import StrongroomError
 from strongroom.keystore.adopting import adoptable
+from strongroom.keystore.exposures import EXPOSURES, strangers
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.findings import Finding
 from strongroom.model.keyset import Keyset
@@ -37,6 +38,7 @@ def look_at_keys(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Fin
             keysets.append(keystore.source.load(name).keyset)
         except StrongroomError:
             continue  # told already
+    yield from _strangers(keystore.sealed)
     yield from _weak(keysets)
     yield from _clock(keysets, keystore.clock.now())
     if keystore.base is not None:
@@ -85,6 +87,20 @@ def _recipients(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Find
                 yield Finding(level="warning", about="admins", fact=fact, hint=hint)
     finally:
         engine.close()
+
+
+def _strangers(store: SealedStore) -> Iterator[Finding]:
+    try:
+        numbers = strangers(store)
+    except StrongroomError:
+        return  # told already
+    if numbers:
+        yield Finding(
+            level="warning",
+            about=EXPOSURES,
+            fact=f"versions {', '.join(map(str, numbers))} note no exposure, and are passed over",
+            hint="strongroom exposed lists those that are noted; 'git log' tells who put the others there",
+        )
 
 
 def _weak(keysets: list[Keyset]) -> Iterator[Finding]:

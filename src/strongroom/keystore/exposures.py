@@ -118,13 +118,30 @@ def note_of(store: SealedStore, exposure: Exposure) -> Keyset | None:
 
 
 def exposures(store: SealedStore) -> tuple[Exposure, ...]:
-    """All that were noted, the earliest first."""
+    """All that were noted, the earliest first. A version that notes none keeps nobody from being removed."""
+    found, _ = _noted(store)
+    return tuple(sorted(found, key=lambda each: each.time))
+
+
+def strangers(store: SealedStore) -> tuple[int, ...]:
+    """The versions among the exposures that note none: releases before 0.2 let somebody put them there."""
+    return _noted(store)[1]
+
+
+def _noted(store: SealedStore) -> tuple[list[Exposure], tuple[int, ...]]:
     try:
         opened = store.load(EXPOSURES)
     except NotFoundError:
-        return ()
-    found = [_read(opened.material(version.number)) for version in opened.keyset.versions if version.sealed is not None]
-    return tuple(sorted(found, key=lambda each: each.time))
+        return [], ()
+    found: list[Exposure] = []
+    strange: list[int] = []
+    for version in opened.keyset.versions:
+        if version.sealed is not None:
+            try:
+                found.append(_read(opened.material(version.number)))
+            except FormatError:
+                strange.append(version.number)
+    return found, tuple(strange)
 
 
 def exposed(keystore: KeyStore) -> tuple[ExposedRow, ...]:

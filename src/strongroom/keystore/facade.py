@@ -33,6 +33,7 @@ from strongroom.keystore.live import Gate, LiveKeyset, Snapshot
 from strongroom.keystore.making import Maker, RandomMaker
 from strongroom.keystore.moves import Moves
 from strongroom.model.keyset import Keyset
+from strongroom.model.names import is_reserved
 from strongroom.model.types import TRAITS, KeyType, Purpose
 from strongroom.stores.acceptance import Witnessed
 from strongroom.stores.base import Source
@@ -256,6 +257,10 @@ class KeyStore(Answering, Awaiting, Choosing, Moves):
         raise TypeError("a keystore is not pickled or copied; open it where it is needed")
 
     def _follow(self, name: str) -> LiveKeyset:
+        if is_reserved(name) and isinstance(self.source, SealedStore):
+            raise PolicyError(
+                f"{name!r} is the store's own keyset, and is not used by hand", hint=f"strongroom show {name}"
+            )
         live = LiveKeyset(
             self.source, name, clock=self.clock, limits=self.limits, gate=self._gate, counting=self._counting
         )

@@ -6,18 +6,23 @@ from collections.abc import Callable, Collection, Mapping
 
 from strongroom._clock import Clock
 from strongroom._encoding import Timestamp
+from strongroom.caching.publisher import ISSUER
 from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.making import Maker
 from strongroom.model import dooming
 from strongroom.model.keyset import Keyset
-from strongroom.model.names import KeysetName, Revision, format_key_id, parse_name
+from strongroom.model.names import KeysetName, Revision, format_key_id, is_reserved, parse_name
 from strongroom.model.policy import Policy
 from strongroom.model.types import KeyType, Prefix, Purpose, resolve_prefix, resolve_purpose
 from strongroom.model.version import Version
 from strongroom.primitives import material as materials
 from strongroom.primitives.secret import SecretBytes
 from strongroom.stores.sealed import SealedStore
+
+_OF_THE_ISSUER = frozenset({"rotated", "compromised", "destruction-cancelled"})
+_OF_THE_STORES_OWN = frozenset({"destruction-cancelled"})
+"""What may be done to the keysets that the store keeps for itself: their versions are more than keys to it."""
 
 
 class Lifecycle:
@@ -107,6 +112,7 @@ class Lifecycle:
 
     def set_policy(self, name: str, change: Callable[[Policy], Policy]) -> Keyset:
         """Write another policy; what is the same already is not written again."""
+        _check_yours(name, "policy-changed")
         old = self._store.load(name).keyset
         if change(old.policy) == old.policy:
             return old
@@ -114,6 +120,7 @@ class Lifecycle:
 
     def set_labels(self, name: str, labels: Mapping[str, str | None]) -> Keyset:
         """Change these labels; None takes one away."""
+        _check_yours(name, "labels-changed")
 
         def changed(old: Mapping[str, str]) -> dict[str, str]:
             return {key: text for key, text in {**old, **labels}.items() if text is not None}
@@ -181,6 +188,7 @@ class Lifecycle:
         return self._change(name, "compromised", move, version=number)
 
     def _change(self, name: str, event: str, move: Callable[[Keyset, Timestamp], Keyset], **facts: object) -> Keyset:
+        _check_yours(name, event)
         opened = self._store.load(name)
         if opened.hindrance is not None:
             raise opened.hindrance.again()
@@ -230,3 +238,10 @@ class Lifecycle:
         if keyset.policy.propagation is not None:
             return keyset.policy.propagation
         return self._store.propagation
+
+
+def _check_yours(name: str, event: str) -> None:
+    """PolicyError for a move by hand of what the store keeps for itself."""
+    if is_reserved(name) and event not in (_OF_THE_ISSUER if name == ISSUER else _OF_THE_STORES_OWN):
+        way = f"strongroom rotate {ISSUER} --now" if name == ISSUER else f"strongroom show {name}"
+        raise PolicyError(f"{name!r} is the store's own keyset, and is not changed by hand", hint=way)
