@@ -24,6 +24,7 @@ from strongroom.django.testing import override_keystore
 from strongroom.exitcodes import DONE, REFUSED, USAGE, WORK_REMAINS
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.in_use import Use
+from tests.django.conftest import of_its_own
 from tests.django.tables import APP, tables
 
 COLUMNS, TOKENS = "columns", "tokens"
@@ -60,8 +61,6 @@ with isolate_apps():
 
 @pytest.fixture
 def keystore(tmp_path: Path) -> Iterator[KeyStore]:
-    fast = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL"}
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "db.sqlite3", "OPTIONS": fast}
     kinds = {
         COLUMNS: "aes256-gcm",
         TOKENS: "fernet",
@@ -69,7 +68,7 @@ def keystore(tmp_path: Path) -> Iterator[KeyStore]:
         "school-2": "fernet",
         "index": "hmac-sha256",
     }
-    with tables(database, Student, Account, Grade), override_keystore(kinds) as opened:
+    with tables(of_its_own(tmp_path), Student, Account, Grade), override_keystore(kinds) as opened:
         yield opened
 
 

@@ -31,6 +31,7 @@ from strongroom.exitcodes import DONE, REFUSED, WORK_REMAINS
 from strongroom.keystore.destruction import schedule
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.in_use import Use
+from tests.django.conftest import of_its_own
 from tests.django.tables import APP, tables
 
 FILES, NAMES, INDEX = "files", "names", "index"
@@ -140,13 +141,11 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    fast = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=WAL"}
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "db.sqlite3", "OPTIONS": fast}
     kinds = {FILES: "aes256-gcm", NAMES: "aes256-gcm", INDEX: "hmac-sha256"}
     directory = tmp_path / "files"
     with override_settings(STORAGES=settings_for(directory)), override_keystore(kinds) as opened:
         made = Site(directory, opened)
-        with tables(database, *made.models()):
+        with tables(of_its_own(tmp_path), *made.models()):
             yield made
 
 

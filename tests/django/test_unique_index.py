@@ -17,6 +17,7 @@ from strongroom.django.encrypted import BlindIndex, encrypted
 from strongroom.django.testing import override_keystore
 from strongroom.errors import StateError
 from strongroom.keystore.facade import KeyStore
+from tests.django.conftest import of_its_own
 from tests.django.tables import APP, tables
 
 A, B = "078-05-1120", "219-09-9999"
@@ -47,9 +48,8 @@ with isolate_apps():
 
 @pytest.fixture
 def keystore(tmp_path: Path) -> Iterator[KeyStore]:
-    database = {"ENGINE": "django.db.backends.sqlite3", "NAME": tmp_path / "db.sqlite3"}
     kinds = {"columns": "aes256-gcm", "index": "hmac-sha256"}
-    with tables(database, Person, Seat), override_keystore(kinds) as opened:
+    with tables(of_its_own(tmp_path), Person, Seat), override_keystore(kinds) as opened:
         yield opened
 
 

@@ -14,6 +14,7 @@ from tests.support.databases import SERVERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
+OTHERS = ("test_reencrypt.py", "test_reencrypt_files.py", "test_encrypt_column.py", "test_unique_index.py")
 
 
 @pytest.mark.machine
@@ -25,7 +26,7 @@ def test_encrypted_columns_are_the_same_on_every_database(name: str) -> None:
             [
                 *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist"),
                 *("-m", "not slow and not machine", str(HERE)),
-                *(str(HERE.parent / name) for name in ("test_reencrypt.py", "test_encrypt_column.py")),
+                *(str(HERE.parent / name) for name in OTHERS),
             ],
             cwd=ROOT,
             env={**os.environ, "STRONGROOM_TEST_DATABASE": json.dumps(server.settings)},

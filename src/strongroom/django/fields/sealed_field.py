@@ -32,6 +32,7 @@ from strongroom.django.fields.plaintext import SUFFIX as PLAINTEXT
 from strongroom.django.fields.plaintext import plaintext_column
 from strongroom.django.fields.possible import check_possible, check_replacing
 from strongroom.django.fields.reading import SealedAttribute, open_in_row
+from strongroom.django.fields.refreshing import surround
 from strongroom.django.fields.types import AnyField
 from strongroom.django.fields.values import Codec
 from strongroom.errors import StrongroomError
@@ -94,6 +95,7 @@ class SealedField(SealedColumn):
         super().contribute_to_class(cls, name, *args, **kwargs)  # a FileField's takes no third
         if cls._meta.abstract:
             return
+        surround(cls)
         if self.context_names is not None:
             post_init.connect(open_in_row, sender=cls)
         if self.blind_index is not None:
