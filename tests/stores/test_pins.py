@@ -139,7 +139,7 @@ def test_a_witnessed_host_follows_a_rotation_quietly(witness: Witness) -> None:
 
 
 @pytest.mark.parametrize(("root", "header"), [(RIVAL, FORKED), (FORKED_ON_ROOT, FORKED_ON)])
-@pytest.mark.parametrize("pin", [None, str(Pin.of(OURS))])
+@pytest.mark.parametrize("pin", [None, str(Pin.of(OURS))], ids=["no pin", "an older pin"])
 def test_a_root_that_a_removed_admin_linked_is_foreign_once_the_true_one_was_seen(
     root: Root, header: Header, pin: str | None, witness: Witness
 ) -> None:
