@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from tests.keystore.clocks import HandClock
 from tests.keystore.scenes import PASSPHRASE, Scene, repository
 from tests.keystore.test_founding import blackbox_of
 from tests.support.gpg import GpgHome
 
+from strongroom._clock import SYSTEM_CLOCK
 from strongroom.blackbox.repository import Repository
-from strongroom.errors import CannotOpenError, ExistsError, NotFoundError, PolicyError, StrongroomError
-from strongroom.keystore import slots
+from strongroom.caching.publication import joined, parse, signed
+from strongroom.errors import (
+    CannotOpenError,
+    ExistsError,
+    NotFoundError,
+    NotPublishedError,
+    PolicyError,
+    StrongroomError,
+)
+from strongroom.keystore import slots, workers
 from strongroom.keystore.admins import approve_admin
+from strongroom.keystore.doctor import examine
 from strongroom.keystore.exposures import exposed, exposures
+from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.founding import found
 from strongroom.keystore.leaving import remove_admin
 from strongroom.keystore.opening import open_store
-from strongroom.keystore.rooting import begin, plan_rotation
+from strongroom.keystore.publishing import publish
+from strongroom.keystore.rooting import begin, exposure_of, finish, plan_rotation
+from strongroom.keystore.unfinished import as_leaver, unfinished
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.packets import recipients_of
 from strongroom.primitives.secret import SecretBytes
+from strongroom.primitives.signing import Ed25519Private
 
 
 @pytest.fixture
@@ -78,6 +94,113 @@ def test_a_removal_that_was_broken_off_goes_on_with_the_same_command(team: Scene
         done = remove_admin(keystore, bob.fingerprint, environ=team.environ)
         assert keystore.sealed.header.pending == ()
         assert (done.root, done.files) == (2, ("password.txt",))
+
+
+def test_what_is_not_done_of_a_removal_is_told_and_done_by_the_same_command(
+    team: Scene, alice: GpgHome, bob: GpgHome
+) -> None:
+    """After each step, as if the process had been killed there; the order of the steps is the code's."""
+
+    def left(keystore: KeyStore, repo: Repository) -> tuple[str, ...]:
+        return tuple(word for each in unfinished(keystore, repo) for word in each.left)
+
+    def again() -> None:
+        with team.open() as keystore:
+            assert remove_admin(keystore, bob.fingerprint, environ=team.environ).root == 2
+            assert unfinished(keystore, Repository.discover(team.top, environ=team.environ)) == ()
+            with pytest.raises(NotFoundError):
+                remove_admin(keystore, bob.fingerprint, environ=team.environ)
+
+    with team.open() as keystore:
+        workers.create_worker(keystore, "web", team.top.parent / "web.identity", bits=2048)
+    saved = team.top.parent / "saved"
+    shutil.copytree(team.top, saved)
+    steps = ("root", "issuer", "records", "files")
+    for number, _ in enumerate(steps):
+        shutil.rmtree(team.top)
+        shutil.copytree(saved, team.top)
+        shutil.rmtree(team.state)
+        with team.open() as keystore:
+            engine = find_engine(environ=team.environ)
+            repo = Repository.discover(team.top, environ=team.environ, engine=engine)
+            base = keystore.sealed.header.without_recipient(bob.fingerprint)
+            who = as_leaver(keystore.sealed.header.recipient(bob.fingerprint))
+            exposure = exposure_of(keystore, who=who, reason="an admin left")
+            begin(keystore, plan_rotation(keystore, base, exposure, repo, engine))
+            told = left(keystore, repo)
+            assert "under root 1" in told[0]
+            if number >= 1:
+                keystore.rotate("strongroom.issuer", now=True)
+                assert "the key that signs publications" not in " ".join(left(keystore, repo))
+            if number >= 2:
+                finish(keystore, environ=team.environ)
+                assert left(keystore, repo) == ("BlackBox's files list him",)
+            if number >= 3:
+                repo.update_all(approved=[alice.fingerprint], protected=[team.directory], commit=False)
+                assert left(keystore, repo) == ("BlackBox's files list him",)
+        again()
+
+
+def test_files_that_an_older_removal_left_behind_are_sealed_to_the_others(
+    team: Scene, alice: GpgHome, bob: GpgHome
+) -> None:
+    with team.open() as keystore:
+        before = (team.top / "password.txt.gpg").read_bytes()
+        remove_admin(keystore, bob.fingerprint, environ=team.environ)
+        (team.top / "password.txt.gpg").write_bytes(before)
+        told = unfinished(keystore, Repository.discover(team.top, environ=team.environ))
+        assert [each.left for each in told] == [("1 of BlackBox's files are sealed to a key that no admin has",)]
+        assert remove_admin(keystore, bob.fingerprint, environ=team.environ).files == ("password.txt",)
+        assert set(recipients_of((team.top / "password.txt.gpg").read_bytes())) == subkeys(alice)
+
+
+def test_the_issuer_goes_on_without_him_and_workers_follow_with_no_failed_call(
+    team: Scene, bob: GpgHome, tmp_path: Path
+) -> None:
+    """Bob copies what he can while he is an admin, and afterwards writes to where the worker looks."""
+    place = tmp_path / "publication"
+    clock = HandClock()
+    clock.pass_time((SYSTEM_CLOCK.now() - clock.now()) / 1000 + 1)  # gpg's keys were made just now
+    with team.open(clock=clock) as keystore:
+        workers.create_worker(keystore, "web", tmp_path / "web.identity", bits=2048)
+        workers.grant(keystore, "web", ["box"])
+        publish(keystore, out=place)
+        before = place.read_bytes()
+        knew = keystore.sealed.load("strongroom.issuer").material(1)
+        token = keystore.fernet("box").encrypt(b"data")
+        machine = team.bare(STRONGROOM_IDENTITY_FILE=str(tmp_path / "web.identity"))
+        with open_store(f"file:{place}?group=web", environ=machine, clock=clock) as worker:
+            box = worker.fernet("box")
+            assert box.decrypt(token) == b"data"
+            done = remove_admin(keystore, bob.fingerprint, environ=team.environ)
+            assert done.issuer is not None
+            assert (done.issuer.version, done.issuer.outdated) == (2, ("web",))
+            assert [(row.name, row.replaced) for row in done.exposed] == [
+                ("box", False),
+                ("strongroom.issuer", True),
+            ]
+            clock.pass_time(5)
+            assert box.decrypt(token) == b"data"
+            publish(keystore, out=place)
+            clock.pass_time(5)
+            assert box.decrypt(keystore.fernet("box").encrypt(b"new")) == b"new"
+            assert worker.standing is not None
+            assert (worker.standing.moved_on, worker.standing.places[0].trouble) == (True, "")
+            serial = worker.standing.serial
+            true = parse(before)
+            later = true.header.replace(b'"serial":%d' % true.serial, b'"serial":%d' % (serial + 9))
+            forged = joined(later, Ed25519Private(knew, b"").sign(signed(later)), true.tokens)
+            for planted, trouble in ((before, "was seen"), (forged, "the issuer did not sign it")):
+                place.write_bytes(planted)
+                clock.pass_time(60)
+                assert box.decrypt(token) == b"data"
+                assert worker.standing.serial == serial
+                assert trouble in worker.standing.places[0].trouble
+        place.write_bytes(before)
+        with pytest.raises(NotPublishedError, match="did not sign"):
+            open_store(f"file:{place}?group=web", environ={**machine, "STRONGROOM_TIMEOUT": "0s"}, clock=clock)
+    examined = examine(f"file:{place}?group=web", environ=machine)
+    assert not examined.opens
 
 
 def test_what_blackbox_would_refuse_is_refused_before_anything_is_written(team: Scene, bob: GpgHome) -> None:

@@ -119,13 +119,15 @@ def test_worker_groups_are_taken_along_and_published_all_the_while(tmp_path: Pat
         rotate_root(keystore, exposed="an admin left", environ=environ)
         clock.pass_time(1)
         walked = rotate_exposed(keystore)
-        assert walked.rotated == ("box",)
-        assert [name for name, _ in walked.left] == ["strongroom.issuer"]
-        keystore.rotate("strongroom.issuer", now=True)
-        workers.rotate_worker(keystore, "web", tmp_path / "new.identity", bits=2048)
+        assert (walked.rotated, walked.left) == (("box", "strongroom.issuer"), ())
         assert all(row.replaced for row in exposed(keystore))
         publish(keystore, out=tmp_path / "publication")
         url = f"file:{tmp_path / 'publication'}?group=web"
+        with open_store(url, identity=tmp_path / "web.identity", environ=environ, clock=clock) as worker:
+            assert worker.standing is not None
+            assert worker.standing.moved_on, "by the word of the issuer that its identity names"
+        workers.rotate_worker(keystore, "web", tmp_path / "new.identity", bits=2048)
+        publish(keystore, out=tmp_path / "publication")
         with open_store(url, identity=tmp_path / "new.identity", environ=environ, clock=clock) as worker:
             assert worker.names() == ("box",)
     with open_store(place, passphrase=PASSPHRASE, environ=environ) as keystore:
@@ -208,6 +210,30 @@ def test_an_exposed_root_is_ended_by_a_rotation_and_a_walk_over_all_its_keys(tmp
         assert rotate_exposed(keystore).rotated == ()
         keystore.create("later", "fernet")
         assert "later" not in [row.name for row in exposed(keystore)]
+
+
+def test_what_a_host_made_whose_clock_is_ahead_is_exposed_and_what_comes_after_is_not(tmp_path: Path) -> None:
+    clock, ahead = HandClock(), HandClock()
+    ahead.pass_time(3600)
+    place, environ = passphrase_store(tmp_path, clock)
+    with (
+        open_store(place, passphrase=PASSPHRASE, environ=environ, clock=ahead) as other,
+        open_store(place, passphrase=PASSPHRASE, environ=environ, clock=clock) as keystore,
+    ):
+        keystore.create("box", "fernet")
+        other.create("early", "fernet")
+        other.rotate("box", now=True)
+        rotate_root(keystore, exposed="a laptop was lost", environ=environ)
+        keystore.create("later", "fernet")
+        assert [(row.name, row.versions) for row in exposed(keystore)] == [("box", (1, 2)), ("early", (1,))]
+        (noted,) = exposures(keystore.sealed)
+        assert len(noted.ahead) == 3, "the first version of box was made in this very millisecond"
+        clock.pass_time(1)
+        rotate_root(keystore, exposed="another one", environ=environ)
+        assert [row.name for row in exposed(keystore)] == ["box", "early", "later"]
+        clock.pass_time(7200)
+        assert rotate_exposed(keystore, now=True).rotated == ("box", "early", "later")
+        assert all(row.replaced for row in exposed(keystore))
 
 
 def test_a_rotation_for_the_calendar_exposes_nothing_and_one_for_a_reason_does(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from strongroom._clock import Clock
 from strongroom._encoding import Timestamp
 from strongroom.caching.file_backend import FileBackend
+from strongroom.caching.issuing import Issuing
 from strongroom.caching.publisher import LIFE, Issue, Publisher
 from strongroom.caching.worker import WorkerSource
-from strongroom.keystore import workers
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.issuer import ensure_issuer
 from strongroom.model.names import ID_SIZE, Revision, StoreId
 from strongroom.primitives import rsa
 from strongroom.primitives.secret import SecretBytes
@@ -76,18 +77,27 @@ class Site:
         """A new group; what `worker create` does, with an RSA key that is there already."""
         store = self.keystore.sealed
         now = self.clock.now()
-        workers._ensure_issuer(store, now)
+        ensure_issuer(store, now)
+        issuing = Issuing(store, now)
         private = private_key(key)
         identity = WorkerIdentity(
             name=name,
             store=store.header.store,
             group=name,
-            issuer=workers.issuer_public(store, now),
+            issuer=issuing.public,
             public=rsa.public_der(rsa.load_sealed(SecretBytes(rsa.VALIDATED + private.reveal()))),
             private=private,
         )
         WorkerGroups(store, self.directory).write(
-            Group(name=name, revision=Revision(1), public=identity.public, created=now, changed=now), replaces=None
+            Group(
+                name=name,
+                revision=Revision(1),
+                public=identity.public,
+                created=now,
+                changed=now,
+                issuer=issuing.named,
+            ),
+            replaces=None,
         )
         return identity
 

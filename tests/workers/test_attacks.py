@@ -242,8 +242,8 @@ def test_what_is_no_publication_is_refused_as_such(web: WorkerIdentity, clock: H
 
 
 def test_a_newer_format_is_named(site: Site, web: WorkerIdentity) -> None:
-    raw = site.issue("web").raw.replace(b"strongroom/1", b"strongroom/3", 1)
-    with pytest.raises(NewerFormatError, match="format 3"):
+    raw = site.issue("web").raw.replace(b"strongroom/1", b"strongroom/4", 1)
+    with pytest.raises(NewerFormatError, match="format 4"):
         parse(raw)
 
 

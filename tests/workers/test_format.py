@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_der_public_key
 
+from strongroom.caching.issuer_links import make_link
 from strongroom.keystore import workers
+from strongroom.model.names import StoreId
 from strongroom.model.policy import EVERYTHING, Policy
 from strongroom.model.states import Operation
+from strongroom.primitives.secret import SecretBytes
+from strongroom.primitives.signing import Ed25519Private
 from strongroom.sealing.identities import WorkerIdentity
 from tests.workers.scenes import Site
 
@@ -42,13 +48,21 @@ def read(raw: bytes, *, issuer: bytes, store: bytes, group: str, public: bytes, 
     line, signature, body = raw.split(b"\n")
     header = json.loads(line)
     assert spelled(header) == line
+    third = ["issuer", "links"] if header["format"] == "strongroom/3 publication" else []
     assert list(header) == [
-        "format", "serial", "store", "group", "key", "issued", "expires", "wrapped", "ledger", "tokens",
+        "format", "serial", "store", "group", "key", "issued", "expires", "wrapped", "ledger", *third, "tokens",
     ]  # fmt: skip
+    if third and b64(header["issuer"]) != issuer:
+        (word,) = [b64(word) for old, word in header["links"] if b64(old) == issuer]
+        old = load_der_public_key(issuer)
+        assert isinstance(old, Ed25519PublicKey)
+        new = b64(header["issuer"])
+        old.verify(word, fields(b"strongroom/1 issuer link", store, issuer, new))
+        issuer = new
     key = load_der_public_key(issuer)
     assert isinstance(key, Ed25519PublicKey)
     key.verify(b64(signature.decode()), fields(b"strongroom/1 publication", line))
-    assert header["format"] in ("strongroom/1 publication", "strongroom/2 publication")
+    assert header["format"] in [f"strongroom/{number} publication" for number in (1, 2, 3)]
     assert (b64(header["store"]), header["group"]) == (store, group)
     assert b64(header["key"]) == hashlib.sha256(public).digest()
     opener = load_der_private_key(private, None)
@@ -70,7 +84,7 @@ def read(raw: bytes, *, issuer: bytes, store: bytes, group: str, public: bytes, 
         if "-" in new:
             assert set(new) == {"-"}, "all fields of the second format, or none"
         else:
-            assert header["format"] == "strongroom/2 publication"
+            assert header["format"] != "strongroom/1 publication"
             assert any(each not in (None, "0s", ["protect", "process"]) for each in new)
         found[document["name"]] = document
     assert at == len(body)
@@ -129,3 +143,31 @@ def test_a_publication_is_of_the_second_format_where_a_keyset_needs_it_and_only_
     found = published()
     assert found["box"]["policy"]["allow"] == ["process"]
     assert "allow" not in found["plain"]["policy"]
+
+
+def test_a_publication_with_links_reads_as_the_page_says(site: Site, web: WorkerIdentity) -> None:
+    site.keystore.rotate("strongroom.issuer", now=True)
+    site.keystore.rotate("strongroom.issuer", now=True)
+    raw = site.issue("web").raw
+    assert raw.startswith(b'{"format":"strongroom/3 publication"')
+    issuers = [version.public for version in site.keystore.show("strongroom.issuer").versions]
+    assert issuers[0] == web.issuer
+    for issuer in issuers:
+        assert issuer is not None
+        found = read(raw, issuer=issuer, store=web.store, group="web", public=web.public, private=web.private.reveal())
+        assert set(found) == {"box"}
+
+
+def test_the_worked_link_of_the_page_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "publication.md").read_text()
+    words = dict(re.findall(r"^(old|issuer|signature) +([A-Za-z0-9_-]+)$", page, re.MULTILINE))
+    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")  # RFC 8032 section 7.1
+    old, new = b64(words["old"]), b64(words["issuer"])
+    assert old.hex().endswith("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    assert new.hex().endswith("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")
+    signature = Ed25519PrivateKey.from_private_bytes(seed).sign(
+        fields(b"strongroom/1 issuer link", bytes(16), old, new)
+    )
+    assert signature == b64(words["signature"])
+    made = make_link(Ed25519Private(SecretBytes(seed), b""), public=old, new=new, store=StoreId(bytes(16)))
+    assert made.signature == signature

@@ -150,3 +150,25 @@ def test_a_removed_group_is_gone(site: Site, web: WorkerIdentity) -> None:
 def test_a_store_in_memory_has_no_groups() -> None:
     with open_memory() as keystore, pytest.raises(PolicyError, match="is no directory"):
         workers.list_workers(keystore)
+
+
+def test_a_group_names_its_issuer_only_once_the_first_was_replaced(
+    site: Site, web: WorkerIdentity, place: Path, path: Path
+) -> None:
+    assert path.read_bytes().startswith(b'{\n  "format": "strongroom/1 worker"')
+    site.keystore.rotate("strongroom.issuer", now=True)
+    workers.grant(site.keystore, "web", ["box"])
+    assert b"strongroom/1 worker" in path.read_bytes(), "readers of the first format go on with it"
+    workers.rotate_worker(site.keystore, "web", place / "new.identity", bits=2048)
+    raw = path.read_bytes()
+    named = site.keystore.show("strongroom.issuer").version(2).key_id
+    assert raw.startswith(b'{\n  "format": "strongroom/2 worker"')
+    assert f'  "issuer": "{named:08x}",\n  "created"'.encode() in raw
+    assert site.read("web").issuer == named
+    for other in (
+        raw.replace(b"strongroom/2", b"strongroom/1", 1),
+        raw.replace(f'  "issuer": "{named:08x}",\n'.encode(), b"", 1),
+        raw.replace(f"{named:08x}".encode(), b"00000000", 1),
+    ):
+        with pytest.raises(FormatError):
+            decode_group(other, name="web")

@@ -29,7 +29,8 @@ class PlaceStanding:
 class Standing:
     """What a worker holds now. `age` and `left` are seconds: since it was taken, and until it ends.
 
-    serial is 0, and expires None, where nothing is held (yet, or any more).
+    serial is 0, and expires None, where nothing is held (yet, or any more). moved_on: the issuer that the identity
+    names was replaced, and a link led on to the one that is believed now.
     """
 
     group: str
@@ -38,6 +39,7 @@ class Standing:
     age: float
     left: float
     keysets: int
+    moved_on: bool
     places: tuple[PlaceStanding, ...]
 
 

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal, NoReturn
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from strongroom._encoding import Timestamp, b64decode, b64encode, encode_fields, format_time, parse_time
+from strongroom.caching.issuer_links import MAX_LINKS, Issuer, Signer, read_signer
 from strongroom.errors import (
     DecryptionError,
     FormatError,
@@ -28,7 +30,6 @@ from strongroom.errors import (
 from strongroom.model.names import ID_SIZE, StoreId
 from strongroom.primitives.rsa import OaepPrivate
 from strongroom.primitives.secret import SecretBytes
-from strongroom.primitives.signing import Ed25519Public
 from strongroom.stores.workers_codec import check_group
 
 MAX_PUBLICATION: Final = 16 * 1024 * 1024
@@ -47,17 +48,18 @@ _SIGNATURE = 86  # characters of base64url for 64 bytes
 _HASH = 32
 _KEY = 32
 _ANY_FORMAT = re.compile(rb'\{"format":"strongroom/([1-9][0-9]{0,8}) publication"')
-_HEAD_SERIAL = re.compile(rb'\{"format":"strongroom/[12] publication","serial":([1-9][0-9]{0,15}),')
+_HEAD_SERIAL = re.compile(rb'\{"format":"strongroom/[1-3] publication","serial":([1-9][0-9]{0,15}),')
 
 _FIRST: Literal["strongroom/1 publication"] = "strongroom/1 publication"
 _SECOND: Literal["strongroom/2 publication"] = "strongroom/2 publication"
+_THIRD: Literal["strongroom/3 publication"] = "strongroom/3 publication"
 
 _Length = Annotated[int, msgspec.Meta(ge=0, le=MAX_PUBLICATION)]
 
 
 # The order of the fields is the order in the line.
-class _Header(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    format: Literal["strongroom/1 publication", "strongroom/2 publication"]
+class _Header(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    format: Literal["strongroom/1 publication", "strongroom/2 publication", "strongroom/3 publication"]
     serial: Annotated[int, msgspec.Meta(ge=1, le=MAX_SERIAL)]
     store: str
     group: str
@@ -66,6 +68,8 @@ class _Header(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     expires: str
     wrapped: str
     ledger: str
+    issuer: str | UnsetType = UNSET  # both are there in the third format, and in no other
+    links: Annotated[list[tuple[str, str]], msgspec.Meta(max_length=MAX_LINKS)] | UnsetType = UNSET
     tokens: list[tuple[_Length, _Length, str]]
 
 
@@ -78,7 +82,7 @@ class Publication:
     """A publication as it was parsed; nothing about it is proven until `check` has let it through."""
 
     format: int
-    """2 where a keyset says what the first format has no place for, else 1."""
+    """3 where it carries links between issuers, else 2 where a keyset says what the first format has no place for."""
     serial: int
     store: StoreId
     group: str
@@ -88,6 +92,8 @@ class Publication:
     expires: Timestamp
     wrapped: bytes
     ledger: bytes
+    signer: Signer | None
+    """Who says that he signed it, where issuers before him vouch for him; None: the one whom its reader knows."""
     header: bytes
     signature: bytes
     tokens: tuple[bytes, ...]
@@ -96,7 +102,14 @@ class Publication:
     def __repr__(self) -> str:
         return f"<publication {self.serial} for {self.group!r}, {len(self.tokens)} keysets>"
 
-    def check_signature(self, issuer: Ed25519Public) -> None:
+    def issuer_for(self, believed: Issuer, *, store: StoreId) -> Issuer:
+        """Who must have signed it, for a reader who believes this issuer: the same, or whom its link names."""
+        found = believed if self.signer is None else believed.successor(self.signer, store=store)
+        if found is None:
+            raise _refusal(self.group, "link", "no link leads from the issuer that is believed to the one it names")
+        return found
+
+    def check_signature(self, issuer: Issuer) -> None:
         """PublicationError unless the issuer signed this header."""
         try:
             issuer.verify(self.signature, signed(self.header))
@@ -123,19 +136,21 @@ class Publication:
 def check(
     publication: Publication,
     *,
-    issuer: Ed25519Public,
+    issuer: Issuer,
     store: StoreId,
     group: str,
     key: bytes,
     now: Timestamp,
     floor: int = 0,
-) -> None:
+) -> Issuer:
     """Let through what the issuer signed for this store, group and key, not older than `floor`, and still in force.
 
-    PublicationError, with a reason of its own for each: signature, store, group, key-hash, serial, expired, future,
-    hash. No private key is touched here.
+    Gives who signed it: the issuer, or the one to whom its link leads, who is to be believed in its place from now on.
+    PublicationError, with a reason of its own for each: link, signature, store, group, key-hash, serial, expired,
+    future, hash. No private key is touched here.
     """
-    publication.check_signature(issuer)
+    signer = publication.issuer_for(issuer, store=store)
+    publication.check_signature(signer)
     if publication.store != store:
         _refuse(group, "store", f"it is of store {b64encode(publication.store)}, not {b64encode(store)}")
     if publication.group != group:
@@ -151,6 +166,7 @@ def check(
             group, "future", f"it was issued at {format_time(publication.issued)}, which is to come", "set the clock"
         )
     publication.check_hashes()
+    return signer
 
 
 def parse(raw: bytes) -> Publication:
@@ -171,8 +187,11 @@ def parse(raw: bytes) -> Publication:
     if len(wire.tokens) > MAX_KEYSETS:
         raise FormatError(f"a publication of {len(wire.tokens)} keysets is not taken; the limit is {MAX_KEYSETS}")
     try:
+        signer = read_signer(wire.issuer, wire.links)
+        if (signer is None) is (wire.format == _THIRD):
+            raise FormatError("links between issuers are of the third format, which has at least one")
         return Publication(
-            format=1 if wire.format == _FIRST else 2,
+            format=1 if wire.format == _FIRST else 2 if wire.format == _SECOND else 3,
             serial=wire.serial,
             store=StoreId(_sized(wire.store, ID_SIZE)),
             group=check_group(wire.group),
@@ -181,6 +200,7 @@ def parse(raw: bytes) -> Publication:
             expires=parse_time(wire.expires),
             wrapped=b64decode(wire.wrapped),
             ledger=b64decode(wire.ledger),
+            signer=signer,
             header=header,
             signature=b64decode(signature.decode("ascii", "replace")),
             tokens=_cut(wire, body),
@@ -202,9 +222,10 @@ def compose(
     ledger: bytes,
     tokens: Sequence[bytes],
     extended: bool = False,
+    signer: Signer | None = None,
 ) -> bytes:
-    """The header's line, without its end; `extended` where a token needs the second format. PolicyError beyond the
-    limits."""
+    """The header's line, without its end; `extended` where a token needs the second format, `signer` where issuers
+    before him are to vouch for him. PolicyError beyond the limits."""
     if len(tokens) > MAX_KEYSETS:
         raise PolicyError(f"{len(tokens)} keysets are granted to {group!r}; a publication carries {MAX_KEYSETS}")
     places: list[tuple[int, int, str]] = []
@@ -214,7 +235,7 @@ def compose(
         offset += len(token)
     return _ENCODER.encode(
         _Header(
-            format=_SECOND if extended else _FIRST,
+            format=_THIRD if signer is not None else _SECOND if extended else _FIRST,
             serial=serial,
             store=b64encode(store),
             group=group,
@@ -223,6 +244,8 @@ def compose(
             expires=format_time(expires),
             wrapped=b64encode(wrapped),
             ledger=b64encode(ledger),
+            issuer=UNSET if signer is None else signer.spelled[0],
+            links=UNSET if signer is None else signer.spelled[1],
             tokens=places,
         )
     )
@@ -285,9 +308,9 @@ def _sized(text: str, size: int) -> bytes:
 
 def _unreadable(header: bytes) -> FormatError:
     found = _ANY_FORMAT.match(header)
-    if found is not None and int(found[1]) > 2:
+    if found is not None and int(found[1]) > 3:
         return NewerFormatError(
-            f"a publication has format {int(found[1])}; this Strongroom reads formats 1 and 2",
+            f"a publication has format {int(found[1])}; this Strongroom reads formats 1 to 3",
             hint="pip install --upgrade strongroom",
         )
     return FormatError("the bytes are no publication", hint="strongroom publish")

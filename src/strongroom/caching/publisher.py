@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from strongroom._encoding import Timestamp
+from strongroom.caching.issuer_links import Signer
+from strongroom.caching.issuing import Issuing
 from strongroom.caching.publication import (
     Publication,
     compose,
@@ -29,23 +31,16 @@ from strongroom.errors import (
     IntegrityError,
     NotFoundError,
     PolicyError,
-    PublicationError,
     StaleError,
-    StateError,
 )
 from strongroom.model.codec import is_extended
-from strongroom.model.names import KeysetName, parse_name
 from strongroom.model.states import KeyState
 from strongroom.model.types import TRAITS
 from strongroom.primitives.rsa import oaep_wrap
 from strongroom.primitives.secret import SecretBytes
-from strongroom.primitives.signing import Ed25519Private, Ed25519Public
 from strongroom.stores.base import Opened
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.workers_codec import Grant, Group
-
-ISSUER: Final[KeysetName] = parse_name("strongroom.issuer", reserved=True)
-"""The sealed keyset that signs publications: every holder can, and nobody else."""
 
 DAY: Final = 86_400
 LIFE: Final = DAY
@@ -72,20 +67,10 @@ class Issue:
 class Publisher:
     """Makes the publications of one sealed store."""
 
-    __slots__ = ("_issuer", "_store")
+    __slots__ = ("_store",)
 
     def __init__(self, store: SealedStore) -> None:
-        """NotFoundError where the store has no issuer yet; StaleError, ExposedRootError, StateError as its keyset."""
         self._store = store
-        try:
-            opened = store.load(ISSUER)
-        except NotFoundError:
-            raise NotFoundError(
-                f"{store.location!r} has no issuer yet", hint="strongroom worker create GROUP makes one"
-            ) from None
-        if opened.hindrance is not None:
-            raise opened.hindrance
-        self._issuer = opened
 
     def issue(
         self, group: Group, *, last: Sequence[bytes], now: Timestamp, life: int = LIFE, force: bool = False
@@ -94,7 +79,8 @@ class Publisher:
 
         The last one is given back, not fresh, while it says the same and over half of that life is left. Raises
         StaleError where what is published is newer than what is here (not with `force`); what hinders the store or a
-        keyset (StaleError, ExposedRootError); NotFoundError for a granted keyset that is gone; PolicyError.
+        keyset (StaleError, ExposedRootError); NotFoundError where there is no issuer yet, or for a granted keyset that
+        is gone; PolicyError.
         """
         if not MIN_LIFE <= life <= MAX_LIFE:
             raise PolicyError(f"a publication holds {MIN_LIFE} seconds to 90 days, not {life} seconds")
@@ -112,21 +98,25 @@ class Publisher:
                 for each in granted
             ),
         )
-        newest, before = self._newest(group, last)
+        issuing = Issuing(self._store, now)
+        signer = issuing.signer_for(group)
+        newest, before = self._newest(group, last, issuing, force=force)
         if newest is not None:
             known = self._ledger_of(newest)
             if not force:
                 _check_not_older(group, known, ledger)
             left = newest.expires - now
             same = known == ledger and hmac.compare_digest(newest.key, key_hash(group.public))
-            if same and not force and life * 500 < left <= life * 1000:
+            if same and not force and issuing.signed_so(newest, signer) and life * 500 < left <= life * 1000:
                 return Issue(
                     raw=before, serial=newest.serial, expires=newest.expires, keysets=len(granted), fresh=False
                 )
         serial = max(now, 0 if newest is None else newest.serial + 1)
         expires = Timestamp(now + life * 1000)
         return Issue(
-            raw=self._composed(group, granted, ledger, serial=serial, now=now, expires=expires),
+            raw=self._composed(
+                group, granted, ledger, serial=serial, now=now, expires=expires, issuing=issuing, signer=signer
+            ),
             serial=serial,
             expires=expires,
             keysets=len(granted),
@@ -142,12 +132,15 @@ class Publisher:
         serial: int,
         now: Timestamp,
         expires: Timestamp,
+        issuing: Issuing,
+        signer: Signer | None,
     ) -> bytes:
         store = self._store.header.store
         key = SecretBytes(os.urandom(32))
         tokens = [encode_token(key, each, store=store, group=group.name, serial=serial, at=now) for each in granted]
         header = compose(
             extended=any(is_extended(each.keyset) for each in granted),
+            signer=signer,
             serial=serial,
             store=store,
             group=group.name,
@@ -158,11 +151,7 @@ class Publisher:
             ledger=seal_ledger(self._store, ledger, group=group.name),
             tokens=tokens,
         )
-        return joined(header, self._sign(signed(header), now), tokens)
-
-    def _sign(self, message: bytes, now: Timestamp) -> bytes:
-        version = self._issuer.keyset.protecting(now)
-        return Ed25519Private(self._issuer.material(version.number), b"").sign(message)
+        return joined(header, issuing.sign(signed(header)), tokens)
 
     def _granted(self, grant: Grant) -> Granted:
         try:
@@ -176,34 +165,31 @@ class Publisher:
             raise opened.hindrance
         return granted_of(opened, grant, store=self._store)
 
-    def _newest(self, group: Group, last: Sequence[bytes]) -> tuple[Publication | None, bytes]:
-        """The newest of those that one of our issuers signed for this group; others are nobody's."""
+    def _newest(
+        self, group: Group, last: Sequence[bytes], issuing: Issuing, *, force: bool
+    ) -> tuple[Publication | None, bytes]:
+        """The newest of those that one of our issuers signed for this group; others are nobody's.
+
+        StaleError, unless forced, for one by an issuer who follows ours.
+        """
         found: tuple[Publication | None, bytes] = (None, b"")
         for raw in last:
             try:
                 publication = parse(raw)
-                self._check_ours(publication)
-            except (FormatError, PublicationError):
+            except FormatError:
                 continue
             if (publication.store, publication.group) != (self._store.header.store, group.name):
+                continue
+            if not issuing.signed(publication):
+                if not force and issuing.was_succeeded(publication):
+                    raise StaleError(
+                        f"what is published for {group.name!r} was signed by an issuer who follows the one of here",
+                        hint="git pull; or strongroom publish --force",
+                    )
                 continue
             if found[0] is None or publication.serial > found[0].serial:
                 found = (publication, raw)
         return found
-
-    def _check_ours(self, publication: Publication) -> None:
-        trouble: PublicationError | None = None
-        for version in self._issuer.keyset.versions:
-            if version.public is None or version.state in {KeyState.COMPROMISED, KeyState.DESTROYED}:
-                continue
-            try:
-                publication.check_signature(Ed25519Public(version.public, b""))
-                publication.check_hashes()
-            except PublicationError as refused:
-                trouble = refused
-            else:
-                return
-        raise trouble or PublicationError("no issuer is left", reason="signature")
 
     def _ledger_of(self, publication: Publication) -> Ledger | None:
         try:
@@ -226,14 +212,6 @@ def granted_of(opened: Opened, grant: Grant, *, store: SealedStore) -> Granted:
         public_only=grant.public,
         material={version.number: opened.material(version.number) for version in living},
     )
-
-
-def issuer_public(store: SealedStore, now: Timestamp) -> bytes:
-    """The issuer's public key, which workers hold. NotFoundError; StateError where none protects."""
-    version = store.load(ISSUER).keyset.protecting(now)
-    if version.public is None:
-        raise StateError(f"{ISSUER!r} has no public half", hint="strongroom show strongroom.issuer")
-    return version.public
 
 
 def _check_not_older(group: Group, published: Ledger | None, here: Ledger) -> None:

@@ -7,11 +7,13 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, format_time
 from strongroom.caching.backends import Announcing, Backend
+from strongroom.caching.believing import Belief
 from strongroom.caching.breaker import Guarded
 from strongroom.caching.forklock import QuietLock
 from strongroom.caching.keeper import Keeper, Kept
@@ -30,7 +32,6 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.primitives.rsa import OaepPrivate
-from strongroom.primitives.signing import Ed25519Public
 from strongroom.sealing.identities import WorkerIdentity
 from strongroom.stores.base import Source
 
@@ -73,11 +74,13 @@ class WorkerSource:
         min_serial: int = 0,
         recheck: float = RECHECK,
         observer: Observer | None = None,
+        memory: Path | None = None,
     ) -> None:
+        """memory: the directory in which is kept to whom links between issuers have led (`Belief`)."""
         self._store = identity.store
         self._group = identity.group
         self._key = key_hash(identity.public)
-        self._issuer = Ed25519Public(identity.issuer, b"")
+        self._belief = Belief(identity, memory)
         self._private: OaepPrivate | None = OaepPrivate(identity.private)
         self.observer: Observer = LoggingObserver(clock) if observer is None else observer
         self._places = tuple(
@@ -126,6 +129,7 @@ class WorkerSource:
             age=self.age,
             left=0.0 if held is None else max(0.0, held.until - now),
             keysets=0 if held is None else len(held.keysets),
+            moved_on=self._belief.moved,
             places=tuple(
                 PlaceStanding(location=place.location, trouble=self._trouble.get(index, ""), left_alone=place.is_open)
                 for index, place in enumerate(self._places)
@@ -267,9 +271,9 @@ class WorkerSource:
             )
         publication = parse(place.read())
         now = self._clock.now()
-        check(
+        signer = check(
             publication,
-            issuer=self._issuer,
+            issuer=self._belief.issuer,
             store=self._store,
             group=self._group,
             key=self._key,
@@ -288,6 +292,7 @@ class WorkerSource:
             keysets={name: PublishedKeyset(each) for name, each in granted.items()},
         )
         self._floor = publication.serial
+        self._belief.follow(signer)
         self.observer.loaded(serial=publication.serial, location=place.location)
 
     def _opened(self, location: str, seconds: float) -> None:

@@ -172,6 +172,14 @@ def _published(standing: Standing) -> Iterator[Finding]:
     until = "-" if standing.expires is None else format_time(standing.expires)
     fact = f"serial {standing.serial} for {standing.group!r}, {standing.keysets} keysets, until {until}"
     yield Finding(level="ok", about="publication", fact=fact)
+    if standing.moved_on:
+        yield Finding(
+            level="warning",
+            about="identity",
+            fact="its issuer was replaced, and a link led on to the one of now: a process that lost its memory would"
+            " believe the former one again",
+            hint=f"strongroom worker rotate {standing.group} makes another identity file, for this host",
+        )
     for place in standing.places:
         if place.trouble:
             yield Finding(level="warning", about="publication", fact=place.trouble, hint="strongroom publish")

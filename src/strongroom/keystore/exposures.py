@@ -7,18 +7,19 @@ like any other; and where two branches are merged, their versions are united.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from strongroom._encoding import Timestamp, format_time, parse_time
-from strongroom.caching.publisher import ISSUER
+from strongroom.caching.issuing import ISSUER
 from strongroom.errors import FormatError, NotFoundError, StrongroomError
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
-from strongroom.model.names import KeysetName, draw_key_id, parse_name
+from strongroom.model.names import KeyId, KeysetName, Revision, draw_key_id, format_key_id, parse_key_id, parse_name
 from strongroom.model.policy import Policy
 from strongroom.model.states import KeyState
 from strongroom.model.types import KeyType, Prefix, Purpose
@@ -28,30 +29,40 @@ from strongroom.stores.sealed import SealedStore
 
 EXPOSURES: Final[KeysetName] = parse_name("strongroom.exposures", reserved=True)
 _OWN: Final = "strongroom."
-_ISSUER_WAY: Final = (
-    f"strongroom rotate {ISSUER} --now, then strongroom worker rotate GROUP for each group, a new identity file for"
-    " each of its hosts, and strongroom publish"
-)
+_AT_ONCE: Final = 5000
+"""Key ids in one version of the keyset: a secret has at most 65,536 bytes."""
+_AHEAD: Final = 40_000
+"""Key ids in one exposure: a record has at most 1 MiB."""
 _PROTECTS = frozenset({KeyState.PRE_ACTIVATION, KeyState.ACTIVE})
 _PROCESSES = _PROTECTS | {KeyState.DEACTIVATED, KeyState.COMPROMISED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """From `root` on back, `who` could read everything that the store held at `time`."""
+    """From `root` on back, `who` could read everything that the store held at `time`.
+
+    `ahead` are key ids of versions that he could read, too, although they say that they were made later: by hosts whose
+    clocks were ahead of the one that wrote this.
+    """
 
     time: Timestamp
     who: str
     root: int
     reason: str
+    ahead: frozenset[KeyId] = frozenset()
+
+    def covers(self, version: Version) -> bool:
+        """Whether he could read this version."""
+        return version.created <= self.time or version.key_id in self.ahead
 
 
 class _Exposure(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    format: Literal["strongroom/1 exposure"]
+    format: Literal["strongroom/1 exposure", "strongroom/2 exposure"]
     time: str
     who: str
     root: int
     reason: str
+    ahead: list[str] | UnsetType = UNSET  # in the second format, which is written where there are some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,47 +85,58 @@ class ExposedRotated:
     left: tuple[tuple[str, str], ...]
 
 
-def note_of(store: SealedStore, exposure: Exposure) -> Keyset | None:
-    """The next revision of the keyset that remembers exposures, to be written; None where the last says the same."""
+def note_of(store: SealedStore, exposure: Exposure, keysets: Sequence[Keyset]) -> Keyset | None:
+    """The next revision of the keyset that remembers exposures; None where what is known says the same already.
+
+    `keysets` are all that the store holds at this moment.
+    """
+    known = [each for each in exposures(store) if (each.who, each.root) == (exposure.who, exposure.root)]
+    everything = [version for keyset in keysets if keyset.name != EXPOSURES for version in keyset.versions]
+    if known and all(any(each.covers(version) for each in known) for version in everything):
+        return None  # it was broken off between the note and the rotation, and is taken up again
+    ahead = [version.key_id for version in everything if version.created > exposure.time]
+    if len(ahead) > _AHEAD:  # then whatever is made until that moment comes counts as known, too
+        exposure, ahead = replace(exposure, time=Timestamp(max(version.created for version in everything))), []
+    old = next((keyset for keyset in keysets if keyset.name == EXPOSURES), None)
+    taken = set() if old is None else set(old.key_ids)
+    made = old
+    for start in range(0, max(len(ahead), 1), _AT_ONCE):
+        version = _version(
+            store, exposure, ahead[start : start + _AT_ONCE], 1 if made is None else made.next_number, taken
+        )
+        taken.add(version.key_id)
+        if made is None:
+            made = Keyset.created(
+                EXPOSURES,
+                version,
+                type=KeyType.SECRET,
+                purpose=Purpose.SECRET,
+                policy=Policy(rotate_every=None, propagation=None),
+                now=exposure.time,
+            )
+        else:
+            made = made.add(version)
+    return made if made is None else made.as_revision(Revision(1 if old is None else old.revision + 1))
+
+
+def _version(store: SealedStore, exposure: Exposure, ahead: Sequence[KeyId], number: int, taken: set[KeyId]) -> Version:
     wire = _Exposure(
-        format="strongroom/1 exposure",
+        format="strongroom/2 exposure" if ahead else "strongroom/1 exposure",
         time=format_time(exposure.time),
         who=exposure.who,
         root=exposure.root,
         reason=exposure.reason,
+        ahead=[format_key_id(each) for each in ahead] if ahead else UNSET,
     )
-    known = exposures(store)
-    if known and (known[-1].who, known[-1].root) == (exposure.who, exposure.root):
-        return None  # it was broken off between the note and the rotation, and is taken up again
-    try:
-        old = store.load(EXPOSURES).keyset
-    except NotFoundError:
-        old = None
-    key_id = draw_key_id(() if old is None else old.key_ids)
-    version = Version.added(
-        1 if old is None else old.next_number,
-        key_id,
-        sealed=store.seal(
-            SecretBytes(msgspec.json.encode(wire)),
-            name=EXPOSURES,
-            key_id=key_id,
-            type=KeyType.SECRET,
-            purpose=Purpose.SECRET,
-        ),
-        public=None,
-        prefix=Prefix.NONE,
-        now=exposure.time,
-    )
-    if old is not None:
-        return old.add(version)
-    return Keyset.created(
-        EXPOSURES,
-        version,
+    key_id = draw_key_id(taken)
+    sealed = store.seal(
+        SecretBytes(msgspec.json.encode(wire)),
+        name=EXPOSURES,
+        key_id=key_id,
         type=KeyType.SECRET,
         purpose=Purpose.SECRET,
-        policy=Policy(rotate_every=None, propagation=None),
-        now=exposure.time,
     )
+    return Version.added(number, key_id, sealed=sealed, public=None, prefix=Prefix.NONE, now=exposure.time)
 
 
 def exposures(store: SealedStore) -> tuple[Exposure, ...]:
@@ -133,15 +155,18 @@ def _noted(store: SealedStore) -> tuple[list[Exposure], tuple[int, ...]]:
         opened = store.load(EXPOSURES)
     except NotFoundError:
         return [], ()
-    found: list[Exposure] = []
+    found: dict[Exposure, Exposure] = {}
     strange: list[int] = []
     for version in opened.keyset.versions:
         if version.sealed is not None:
             try:
-                found.append(_read(opened.material(version.number)))
+                read = _read(opened.material(version.number))
             except FormatError:
                 strange.append(version.number)
-    return found, tuple(strange)
+                continue
+            bare = replace(read, ahead=frozenset())  # one of many key ids is told by several versions
+            found[bare] = replace(read, ahead=read.ahead | found.get(bare, bare).ahead)
+    return list(found.values()), tuple(strange)
 
 
 def exposed(keystore: KeyStore) -> tuple[ExposedRow, ...]:
@@ -150,18 +175,22 @@ def exposed(keystore: KeyStore) -> tuple[ExposedRow, ...]:
     noted = exposures(store)
     if not noted:
         return ()
-    last = noted[-1]
+    last, ahead = noted[-1], frozenset().union(*(each.ahead for each in noted))
     rows = []
     for opened in store.load_all():
         keyset = opened.keyset
-        known = tuple(each.number for each in keyset.versions if each.created <= last.time and each.state in _PROCESSES)
+        known = tuple(
+            each.number
+            for each in keyset.versions
+            if (each.created <= last.time or each.key_id in ahead) and each.state in _PROCESSES
+        )
         if known and (keyset.name == ISSUER or not keyset.name.startswith(_OWN)):
             rows.append(
                 ExposedRow(
                     name=keyset.name,
                     type=keyset.type,
                     versions=known,
-                    replaced=_replaced(keyset, last.time),
+                    replaced=_replaced(keyset, known),
                     since=last,
                 )
             )
@@ -178,19 +207,17 @@ def rotate_exposed(
     """Rotate each exposed keyset that is not replaced yet. It can be broken off: the next walk goes on.
 
     A `secret` is left unless `generate` says that a random text will do: its value is known elsewhere too. The issuer
-    is left because every worker needs a new identity with it.
+    is replaced at once, whatever `now` says: publications carry its word for the next one.
     """
     due = [row for row in exposed(keystore) if not row.replaced]
     rotated: list[str] = []
     left: list[tuple[str, str]] = []
     for number, row in enumerate(due, start=1):
-        if row.name == ISSUER:
-            left.append((row.name, _ISSUER_WAY))
-        elif row.type is KeyType.SECRET and not generate:
+        if row.type is KeyType.SECRET and not generate:
             left.append((row.name, f"strongroom rotate {row.name} --value-file FILE"))
         else:
             try:
-                keystore.rotate(row.name, now=now, generate=generate)
+                keystore.rotate(row.name, now=now or row.name == ISSUER, generate=generate)
             except StrongroomError as problem:
                 left.append((row.name, str(problem)))
             else:
@@ -200,11 +227,11 @@ def rotate_exposed(
     return ExposedRotated(rotated=tuple(rotated), left=tuple(left))
 
 
-def _replaced(keyset: Keyset, time: Timestamp) -> bool:
-    """Whether what is, or will at last be, primary was made after the exposure; or nothing protects any more."""
-    coming = [(each.promote_at, each.number, each) for each in keyset.versions if each.state in _PROTECTS]
-    last = max(((at, number, each) for at, number, each in coming if at is not None), default=None)
-    return last is None or last[2].created > time
+def _replaced(keyset: Keyset, known: Collection[int]) -> bool:
+    """Whether what is, or will at last be, primary is none of the known versions; or nothing protects any more."""
+    coming = [(each.promote_at, each.number) for each in keyset.versions if each.state in _PROTECTS]
+    last = max(((at, number) for at, number in coming if at is not None), default=None)
+    return last is None or last[1] not in known
 
 
 def _read(material: SecretBytes) -> Exposure:
@@ -212,4 +239,13 @@ def _read(material: SecretBytes) -> Exposure:
         wire = msgspec.json.decode(material.reveal(), type=_Exposure)
     except (msgspec.MsgspecError, ValueError):
         raise FormatError(f"{EXPOSURES!r} holds a version that is no exposure", hint="strongroom doctor") from None
-    return Exposure(time=parse_time(wire.time), who=wire.who, root=wire.root, reason=wire.reason)
+    ahead = () if isinstance(wire.ahead, UnsetType) else wire.ahead
+    if bool(ahead) is not (wire.format == "strongroom/2 exposure"):
+        raise FormatError(f"{EXPOSURES!r} holds a version that is no exposure", hint="strongroom doctor")
+    return Exposure(
+        time=parse_time(wire.time),
+        who=wire.who,
+        root=wire.root,
+        reason=wire.reason,
+        ahead=frozenset(map(parse_key_id, ahead)),
+    )

@@ -1,20 +1,26 @@
-"""An admin leaves: the root goes on without him, BlackBox's files go to the others, and what he knew is listed."""
+"""An admin leaves: root and issuer go on without him, BlackBox's files go to the others, and what he knew is listed.
+
+First the root's header, which is the one rename that shuts him out; then the issuer, under the new root; then every
+record; then BlackBox's files, and at last his line in their list. Each step finds out by itself whether it is done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from strongroom.blackbox.repository import Repository
+from strongroom.caching.issuing import ISSUER
 from strongroom.errors import NotFoundError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.exposures import ExposedRow, exposed
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.issuer import IssuerNow, issuer_now
 from strongroom.keystore.rooting import begin, exposure_of, finish, groups_of, plan_rotation
+from strongroom.keystore.unfinished import as_leaver, issuer_is_known, leavers, out_of_step, protected
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Engine
 from strongroom.sealing.header import Recipient
@@ -28,12 +34,14 @@ class AdminRemoved:
 
     `exposed` are the keysets that he could read. He may have copies of what opens `slots`, of the identity files of
     `roles` and of those of worker `groups`: each of these that he had opens the store, or its publications, today.
+    `issuer` is the one that signs publications from now on, None where the store has none.
     """
 
     fingerprint: str
     name: str
     pin: str
     root: int
+    issuer: IssuerNow | None
     exposed: tuple[ExposedRow, ...]
     roles: tuple[str, ...]
     slots: tuple[str, ...]
@@ -43,42 +51,60 @@ class AdminRemoved:
     to_add: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Going:
+    """Who goes: `recipient` as long as he is approved, `listed` as long as BlackBox's files list him, `noted` once his
+    removal was begun."""
+
+    fingerprint: str
+    name: str
+    recipient: Recipient | None
+    listed: bool
+    noted: bool
+
+
 def remove_admin(
     keystore: KeyStore, who: str, *, environ: Mapping[str, str] | None = None, progress: Progress | None = None
 ) -> AdminRemoved:
     """Take an admin, by full fingerprint or by his name as it is listed, out of the header and out of BlackBox's files.
 
-    The root is rotated to the others, every keyset is noted as exposed, and BlackBox's registered files are sealed to
-    the others. All that can be refused is refused before anything is written; what is broken off goes on with the same
-    command. NotFoundError; PolicyError where nobody would be left; RecipientError; StaleError; ConflictError.
+    The root is rotated to the others, every keyset is noted as exposed, the issuer is replaced, and BlackBox's
+    registered files are sealed to the others. All that can be refused is refused before anything is written; what is
+    broken off, wherever it was, goes on with the same command. NotFoundError; PolicyError where nobody would be left;
+    RecipientError; StaleError; ConflictError.
     """
     store = keystore.sealed
     store.follow()
     engine = find_engine(environ=Environment.of(environ))
     try:
         repository = repository_beside(keystore, engine, environ)
-        recipient = _recipient(keystore, who)
-        fingerprint = who.replace(" ", "").upper() if recipient is None else recipient.fingerprint
-        listed = _listed(repository, fingerprint)
-        if recipient is None and not listed:
+        going = _going(keystore, who, repository)
+        if going.recipient is None and not going.listed and not (going.noted and _left(keystore, repository)):
             raise NotFoundError(f"{who[:200]!r} is no admin: neither approved nor listed", hint="strongroom admin list")
         to_add: list[str] = []
-        if recipient is not None:
-            to_add += _without(keystore, recipient, repository, engine, environ, progress)
-        elif store.header.pending:
+        if going.recipient is not None:
+            if store.header.pending:
+                to_add += finish(keystore, environ=environ, progress=progress).to_add
+            _rotate_without(keystore, going.recipient, repository, engine)
+        if (going.recipient is not None or going.noted) and issuer_is_known(keystore):
+            # only now: sealed under the root before, he could have opened it
+            keystore.rotate(ISSUER, now=True)
+            to_add += [str(path) for path in (keystore.path_of(ISSUER),) if path is not None]
+        if store.header.pending:
             to_add += finish(keystore, environ=environ, progress=progress).to_add
         files: tuple[str, ...] = ()
-        if repository is not None and (listed or _open_to(repository)):
-            files, changed = _sealed_to_the_others(keystore, repository, fingerprint, listed=listed, progress=progress)
+        if repository is not None:
+            files, changed = _sealed_to_the_others(keystore, repository, going, progress=progress)
             to_add += [str(repository.root / name) for name in changed]
     finally:
         engine.close()
     header, groups = store.header, groups_of(keystore)
     return AdminRemoved(
-        fingerprint=fingerprint,
-        name=fingerprint if recipient is None else recipient.name,
+        fingerprint=going.fingerprint,
+        name=going.name,
         pin=str(store.pin),
         root=header.root,
+        issuer=issuer_now(keystore),
         exposed=exposed(keystore),
         roles=tuple(each.name for each in header.recipients if each.role),
         slots=tuple(describe(slot) for slot in header.slots if slot.label),
@@ -88,17 +114,8 @@ def remove_admin(
     )
 
 
-def _without(
-    keystore: KeyStore,
-    recipient: Recipient,
-    repository: Repository | None,
-    engine: Engine,
-    environ: Mapping[str, str] | None,
-    progress: Progress | None,
-) -> tuple[str, ...]:
+def _rotate_without(keystore: KeyStore, recipient: Recipient, repository: Repository | None, engine: Engine) -> None:
     store = keystore.sealed
-    if store.header.pending:
-        finish(keystore, environ=environ, progress=progress)
     base = store.header.without_recipient(recipient.fingerprint)
     if repository is not None and base.recipients:
         # whether his going would be refused by BlackBox's own files shows now, and not once the root is rotated
@@ -106,58 +123,73 @@ def _without(
         if _listed(repository, recipient.fingerprint):
             repository.remove_admin(recipient.fingerprint, commit=False, dry_run=True)
         if _registered(keystore, repository):
-            repository.update_all(approved=rest, protected=_protected(keystore), commit=False, dry_run=True)
-    exposure = exposure_of(keystore, who=f"{recipient.name} ({recipient.fingerprint})"[:256], reason="an admin left")
+            repository.update_all(approved=rest, protected=protected(keystore), commit=False, dry_run=True)
+    exposure = exposure_of(keystore, who=as_leaver(recipient), reason="an admin left")
     begin(keystore, plan_rotation(keystore, base, exposure, repository, engine))
     acts.record("admin-removed", fingerprint=recipient.fingerprint, root=store.header.root)
-    return finish(keystore, environ=environ, progress=progress).to_add
 
 
 def _sealed_to_the_others(
-    keystore: KeyStore, repository: Repository, fingerprint: str, *, listed: bool, progress: Progress | None
+    keystore: KeyStore, repository: Repository, going: _Going, *, progress: Progress | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """BlackBox's own part: its list and keyring, then every registered file. The files, and the paths for git."""
+    """BlackBox's own part: every registered file, then its list and keyring. The files, and the paths for git.
+
+    He goes from the list last: as long as he is on it, whoever looks sees that it is not done.
+    """
+    files: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
-    if listed:
-        changed = repository.remove_admin(fingerprint, commit=False).changed
     rest = tuple(each.fingerprint for each in keystore.sealed.header.recipients)
-    if not _registered(keystore, repository) or not rest:
-        return (), changed
-    done = repository.update_all(approved=rest, protected=_protected(keystore), commit=False, progress=progress)
-    return done.files, (*changed, *done.changed)
+    if rest and _registered(keystore, repository):
+        done = repository.update_all(approved=rest, protected=protected(keystore), commit=False, progress=progress)
+        files, changed = done.files, done.changed
+    if going.listed:
+        changed = (*changed, *repository.remove_admin(going.fingerprint, commit=False).changed)
+    return files, changed
 
 
-def _recipient(keystore: KeyStore, who: str) -> Recipient | None:
-    """The approved recipient who is meant: by fingerprint, by his whole name, or by the address in it."""
+def _left(keystore: KeyStore, repository: Repository | None) -> bool:
+    """Whether of a removal that was begun something is left, beside approval and list."""
+    header = keystore.sealed.header
+    return bool(header.pending) or issuer_is_known(keystore) or bool(out_of_step(keystore, repository))
+
+
+def _going(keystore: KeyStore, who: str, repository: Repository | None) -> _Going:
+    """Who is meant: by fingerprint, by his whole name, or by the address in it."""
     plain = who.replace(" ", "").upper().removeprefix("0X")
     recipients = keystore.sealed.header.recipients
-    by_name = [each for each in recipients if who == each.name or each.name.endswith(f"<{who}>")]
-    found = [each for each in recipients if each.fingerprint == plain] or by_name
+    gone = leavers(keystore)
+    everybody = {
+        **{each.fingerprint: each.name for each in gone},
+        **{each.fingerprint: each.name for each in recipients},
+    }
+    found = {plain} if plain in everybody else {key for key, name in everybody.items() if _is_called(name, who)}
+    if len(found) > 1:  # of one name, one may have left long ago
+        found &= {each.fingerprint for each in recipients}
     if len(found) > 1:
         raise PolicyError(
-            f"{who!r} means {len(found)} admins: {', '.join(each.fingerprint for each in found)}",
-            hint="strongroom admin remove FINGERPRINT",
+            f"{who!r} means {len(found)} admins: {', '.join(sorted(found))}", hint="strongroom admin remove FINGERPRINT"
         )
-    return found[0] if found else None
+    fingerprint = next(iter(found), plain)
+    return _Going(
+        fingerprint=fingerprint,
+        name=everybody.get(fingerprint, fingerprint),
+        recipient=next((each for each in recipients if each.fingerprint == fingerprint), None),
+        listed=repository is not None and _listed(repository, fingerprint),
+        noted=any(each.fingerprint == fingerprint for each in gone),
+    )
 
 
-def _listed(repository: Repository | None, fingerprint: str) -> bool:
-    if repository is None:
-        return False
+def _is_called(name: str, who: str) -> bool:
+    return who == name or name.endswith(f"<{who}>")
+
+
+def _listed(repository: Repository, fingerprint: str) -> bool:
     return any(each.fingerprint == fingerprint for each in repository.admin_certificates())
 
 
-def _open_to(repository: Repository) -> bool:
-    """Whether there are registered files that a removal which was broken off may have left as they were."""
-    with suppress(NotFoundError):
-        return bool(repository.files())
-    return False
-
-
 def _registered(keystore: KeyStore, repository: Repository) -> bool:
-    protected = _protected(keystore)
-    return any(not repository.registry.is_protected(each, protected) for each in repository.files())
-
-
-def _protected(keystore: KeyStore) -> tuple[Path, ...]:
-    return () if keystore.base is None else (keystore.base.resolve(),)
+    """Whether there are registered files that are not the store's own."""
+    with suppress(NotFoundError):
+        own = protected(keystore)
+        return any(not repository.registry.is_protected(each, own) for each in repository.files())
+    return False

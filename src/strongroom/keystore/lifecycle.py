@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from strongroom._clock import Clock
 from strongroom._encoding import Timestamp
-from strongroom.caching.publisher import ISSUER
+from strongroom.caching.issuing import ISSUER
 from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.making import Maker

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from strongroom._encoding import b64encode
+from strongroom._encoding import Timestamp, b64encode
 from strongroom.blackbox.repository import Repository
 from strongroom.errors import ExposedRootError
 from strongroom.keystore import acts
@@ -14,7 +14,6 @@ from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.exposures import Exposure, note_of
 from strongroom.keystore.facade import KeyStore
-from strongroom.model.keyset import Keyset
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Engine
 from strongroom.sealing.header import Header
@@ -64,7 +63,7 @@ class Plan:
     base: Header
     root: Root
     root_file: bytes | None
-    note: Keyset | None
+    exposure: Exposure | None
 
 
 def list_roots(keystore: KeyStore) -> tuple[RootRow, ...]:
@@ -118,7 +117,9 @@ def rotate_root(
 
 def exposure_of(keystore: KeyStore, *, who: str, reason: str) -> Exposure:
     """What is to be noted of one who could read the newest root until now."""
-    return Exposure(time=keystore.clock.now(), who=who, root=keystore.sealed.header.root, reason=reason)
+    # what is made in this very millisecond comes after it; what was made in it before is told by its key id
+    time = Timestamp(keystore.clock.now() - 1)
+    return Exposure(time=time, who=who, root=keystore.sealed.header.root, reason=reason)
 
 
 def plan_rotation(
@@ -135,12 +136,12 @@ def plan_rotation(
     if base.recipients and engine is not None:
         certificates = certificates_of(base, repository, engine)
         root_file = seal_root_file(root, base, certificates, engine=engine, now=keystore.clock.now())
-    note = None if exposure is None else note_of(store, exposure)
-    return Plan(seen=store.header, base=base, root=root, root_file=root_file, note=note)
+    return Plan(seen=store.header, base=base, root=root, root_file=root_file, exposure=exposure)
 
 
 def begin(keystore: KeyStore, plan: Plan) -> None:
     """Carry out a plan up to the header that makes the new root the newest."""
+    exposure = plan.exposure
     rotation.begin(
         keystore.sealed,
         groups_of(keystore),
@@ -148,7 +149,7 @@ def begin(keystore: KeyStore, plan: Plan) -> None:
         seen=plan.seen,
         base=plan.base,
         root_file=plan.root_file,
-        note=plan.note,
+        note=None if exposure is None else lambda keysets: note_of(keystore.sealed, exposure, keysets),
     )
     acts.record("root-rotated", root=plan.root.number, id=b64encode(plan.root.id))
 

@@ -16,6 +16,7 @@ from strongroom.keystore.credentials import Given
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.settings import StoreSettings
 from strongroom.sealing.identities import WorkerIdentity
+from strongroom.stores.witness import memory_directory
 
 
 def open_worker(
@@ -42,7 +43,14 @@ def open_worker(
             hint="strongroom worker create GROUP makes one; STRONGROOM_IDENTITY_FILE names it",
         )
     backends = [_backend(url, identity, settings) for url in location.split()]
-    source = WorkerSource(identity, backends, clock=clock, min_serial=settings.min_serial or 0, observer=observer)
+    source = WorkerSource(
+        identity,
+        backends,
+        clock=clock,
+        min_serial=settings.min_serial or 0,
+        observer=observer,
+        memory=memory_directory(setting=settings.witness, environ=environ),
+    )
     try:
         source.wait(WAIT if settings.timeout is None else settings.timeout)
     except BaseException:

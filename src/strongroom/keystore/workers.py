@@ -7,28 +7,38 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from strongroom._encoding import Timestamp
+from strongroom.caching.issuing import ISSUER, Issuing
 from strongroom.caching.publication import key_hash
-from strongroom.caching.publisher import ISSUER, issuer_public
-from strongroom.errors import ExistsError, NotFoundError, PolicyError
+from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
-from strongroom.model.keyset import Keyset
-from strongroom.model.names import KeyId, Revision, StoreId, draw_key_id, parse_name
-from strongroom.model.policy import Policy
-from strongroom.model.types import TRAITS, KeyType, Prefix, Purpose
-from strongroom.model.version import Version
-from strongroom.primitives import material, rsa
+from strongroom.keystore.issuer import ensure_issuer, issuing_of
+from strongroom.model.names import KeyId, Revision, StoreId, parse_name
+from strongroom.model.types import TRAITS
+from strongroom.primitives import rsa
 from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.signing import Ed25519Public
 from strongroom.sealing.identities import RsaIdentity, WorkerIdentity, write_identity
-from strongroom.stores.sealed import SealedStore
 from strongroom.stores.workers_codec import Grant, Group, check_group
 from strongroom.stores.workers_records import WorkerGroups
 
 BITS = 3072
 """Bits of a group's RSA key: good beyond 2030 (SP 800-57 part 1 rev. 5, table 4)."""
+
+
+class KeyWords(TypedDict, total=False):
+    """How a group gets its key. `bits` of a new one (3072), and the `passphrase` that protects its identity file.
+
+    public: a key that exists (RSA, as SubjectPublicKeyInfo); then no file is written, and `join` makes it where the
+    private half is.
+    """
+
+    bits: int
+    passphrase: SecretBytes | None
+    public: bytes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,8 @@ class WorkerMade:
     identity: Path | None
     store: StoreId
     issuer: bytes
+    named: KeyId | None
+    """The issuer as the group's record names it."""
     to_add: tuple[str, ...]
 
 
@@ -55,23 +67,16 @@ class GroupRow:
     created: Timestamp
     changed: Timestamp
     grants: tuple[Grant, ...]
+    outdated: bool
+    """Whether its identity names an issuer that was replaced."""
 
 
-def create_worker(
-    keystore: KeyStore,
-    group: str,
-    out: Path | None = None,
-    *,
-    bits: int = BITS,
-    passphrase: SecretBytes | None = None,
-    public: bytes | None = None,
-) -> WorkerMade:
+def create_worker(keystore: KeyStore, group: str, out: Path | None = None, **key: Unpack[KeyWords]) -> WorkerMade:
     """Make a group, its key pair and its one identity file, mode 0600, at `out` (GROUP.identity here).
 
-    The private half is in that file alone: the store keeps the public one. public: a key that exists (RSA, as
-    SubjectPublicKeyInfo); then no file is written, and `join` makes it where the private half is. The first group of
-    a store makes its issuer too. ExistsError for a group or file that is there; PolicyError for an identity in the
-    store's own directory; PassphraseError for a weak passphrase.
+    The private half is in that file alone: the store keeps the public one. The first group of a store makes its issuer
+    too. ExistsError for a group or file that is there; PolicyError for an identity in the store's own directory;
+    PassphraseError for a weak passphrase.
     """
     store, groups = keystore.sealed, _groups(keystore)
     name = check_group(group)
@@ -81,36 +86,32 @@ def create_worker(
     path = Path(f"{name}.identity") if out is None else out
     _keep_out_of_store(path, keystore.base)
     now = keystore.clock.now()
-    made_issuer = _ensure_issuer(store, now)
-    with _keyed(keystore, name, path, bits=bits, passphrase=passphrase, public=public) as (key, made):
-        groups.write(Group(name=name, revision=Revision(1), public=key, created=now, changed=now), replaces=None)
-    acts.record("worker-created", group=name, key=key_hash(key).hex()[:16])
+    made_issuer = ensure_issuer(store, now)
+    with _keyed(keystore, name, path, key) as (public, made):
+        groups.write(
+            Group(name=name, revision=Revision(1), public=public, created=now, changed=now, issuer=made.named),
+            replaces=None,
+        )
+    acts.record("worker-created", group=name, key=key_hash(public).hex()[:16])
     return replace(made, to_add=(str(store.path_of(ISSUER)), *made.to_add)) if made_issuer else made
 
 
-def rotate_worker(
-    keystore: KeyStore,
-    group: str,
-    out: Path | None = None,
-    *,
-    bits: int = BITS,
-    passphrase: SecretBytes | None = None,
-    public: bytes | None = None,
-) -> WorkerMade:
+def rotate_worker(keystore: KeyStore, group: str, out: Path | None = None, **key: Unpack[KeyWords]) -> WorkerMade:
     """Give a group a new key pair and a new identity file, at `out` (GROUP.REVISION.identity here); as `create_worker`.
 
-    From the next publishing on only the new identity opens what is published. Processes with the old one go on with
-    what they have until it expires, and do not start again. What was granted stays.
+    From the next publishing on only the new identity, which names the issuer of now, opens what is published. Processes
+    with the old one go on with what they have until it expires, and do not start again. What was granted stays.
+    A key that exists may stay where the issuer is another one: then `join` alone is to be called again.
     """
     groups = _groups(keystore)
     old = groups.read(group)
     keystore.sealed.check_writable()
     path = Path(f"{old.name}.{old.revision + 1}.identity") if out is None else out
-    with _keyed(keystore, old.name, path, bits=bits, passphrase=passphrase, public=public) as (key, made):
-        if key == old.public:
+    with _keyed(keystore, old.name, path, key) as (public, made):
+        if (public, made.named) == (old.public, old.issuer):
             raise PolicyError(f"that is the key that {group!r} has", hint="strongroom worker list")
-        groups.write(old.rekeyed(key, now=keystore.clock.now()), replaces=old.revision)
-    acts.record("worker-rotated", group=group, key=key_hash(key).hex()[:16])
+        groups.write(old.rekeyed(public, issuer=made.named, now=keystore.clock.now()), replaces=old.revision)
+    acts.record("worker-rotated", group=group, key=key_hash(public).hex()[:16])
     keystore.changed()
     return made
 
@@ -172,6 +173,7 @@ def revoke(keystore: KeyStore, group: str, names: Sequence[str]) -> Group:
 def list_workers(keystore: KeyStore) -> tuple[GroupRow, ...]:
     """All groups, verified, by name."""
     groups = _groups(keystore)
+    issuing = issuing_of(keystore)
     return tuple(
         GroupRow(
             name=each.name,
@@ -180,6 +182,7 @@ def list_workers(keystore: KeyStore) -> tuple[GroupRow, ...]:
             created=each.created,
             changed=each.changed,
             grants=each.grants,
+            outdated=issuing is not None and not issuing.is_named_by(each),
         )
         for each in map(groups.read, groups.names())
     )
@@ -194,31 +197,34 @@ def remove_worker(keystore: KeyStore, group: str) -> Path:
 
 
 @contextmanager
-def _keyed(
-    keystore: KeyStore, name: str, path: Path, *, bits: int, passphrase: SecretBytes | None, public: bytes | None
-) -> Iterator[tuple[bytes, WorkerMade]]:
+def _keyed(keystore: KeyStore, name: str, path: Path, key: KeyWords) -> Iterator[tuple[bytes, WorkerMade]]:
     """A group's key, with its identity file written; the file is gone again where the block does not end well."""
-    store = keystore.sealed
-    issuer = issuer_public(store, keystore.clock.now())
+    store, public = keystore.sealed, key.get("public")
+    issuing = Issuing(store, keystore.clock.now())
     made = WorkerMade(
         group=name,
         identity=path if public is None else None,
         store=store.header.store,
-        issuer=issuer,
+        issuer=issuing.public,
+        named=issuing.named,
         to_add=(str(_groups(keystore).path_of(name)),),
     )
     if public is not None:
         yield public, made
         return
     _keep_out_of_store(path, keystore.base)
-    private = rsa.generate(bits)
-    key = rsa.public_der(rsa.load_sealed(private))
+    private = rsa.generate(key.get("bits", BITS))
     identity = WorkerIdentity(
-        name=name, store=store.header.store, group=name, issuer=issuer, public=key, private=_pkcs8(private)
+        name=name,
+        store=made.store,
+        group=name,
+        issuer=made.issuer,
+        public=rsa.public_der(rsa.load_sealed(private)),
+        private=_pkcs8(private),
     )
-    write_identity(path, identity, passphrase=passphrase)
+    write_identity(path, identity, passphrase=key.get("passphrase"))
     try:
-        yield key, made
+        yield identity.public, made
     except BaseException:
         path.unlink(missing_ok=True)
         raise
@@ -226,37 +232,6 @@ def _keyed(
 
 def _groups(keystore: KeyStore) -> WorkerGroups:
     return WorkerGroups(keystore.sealed, keystore.base)
-
-
-def _ensure_issuer(store: SealedStore, now: Timestamp) -> bool:
-    """Make the issuer where there is none; whether it was made. Never called on use: only as a group is made."""
-    try:
-        store.load(ISSUER)
-    except NotFoundError:
-        pass
-    else:
-        return False
-    kind, key_id = KeyType.ED25519, KeyId(draw_key_id(()))
-    seed = material.generate(kind.value)
-    version = Version.added(
-        1,
-        key_id,
-        sealed=store.seal(seed, name=ISSUER, key_id=key_id, type=kind, purpose=Purpose.SIGN),
-        public=material.public_of(kind.value, seed),
-        prefix=Prefix.NONE,
-        now=now,
-    )
-    keyset = Keyset.created(
-        ISSUER,
-        version,
-        type=kind,
-        purpose=Purpose.SIGN,
-        policy=Policy(rotate_every=None, propagation=None),
-        now=now,
-    )
-    store.create(keyset)
-    acts.record("created", keyset=ISSUER, type=kind.value)
-    return True
 
 
 def _keep_out_of_store(path: Path, base: Path | None) -> None:

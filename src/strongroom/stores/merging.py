@@ -16,7 +16,7 @@ from strongroom.errors import ConflictError, FormatError, IntegrityError
 from strongroom.model.codec import decode, encode_body, join
 from strongroom.model.keyset import Keyset
 from strongroom.model.merging import subdued, unite
-from strongroom.model.names import KeysetName, Revision, RootId, format_key_id
+from strongroom.model.names import KeyId, KeysetName, Revision, RootId, format_key_id
 from strongroom.model.record import Record
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header import Header
@@ -128,8 +128,8 @@ def merge_group(name: str, base: bytes, ours: bytes, theirs: bytes, *, roots: Li
     if order:
         # a removed admin could have put a key of his own there
         lead, old = (mine, other) if order > 0 else (other, mine)
-        public, grants = lead.public, lead.grants
-        same = (old.public, old.grants) == (public, grants)
+        public, issuer, grants = lead.public, lead.issuer, lead.grants
+        same = (old.public, old.issuer, old.grants) == (public, issuer, grants)
         told = f"worker group {name!r} stays as the branch with the newest root has it; the other branch changed it too"
         notes = () if same else (told,)
     else:
@@ -137,12 +137,13 @@ def merge_group(name: str, base: bytes, ours: bytes, theirs: bytes, *, roots: Li
             before = roots.group(base, name).group if base else None
         except (FormatError, IntegrityError):  # two merge bases that git could not merge
             before = None
-        public = _public(name, before, mine, other)
+        public, issuer = _identity(name, before, mine, other)
         grants, notes = _grants(name, before, mine, other)
     merged = replace(
         mine,
         revision=Revision(max(mine.revision, other.revision) + 1),
         public=public,
+        issuer=issuer,
         changed=max(mine.changed, other.changed),
         grants=grants,
     )
@@ -207,11 +208,13 @@ def _brought_in(records: tuple[Record, Record], roots: Lineage) -> tuple[str, ..
     return tuple(notes)
 
 
-def _public(name: str, base: Group | None, ours: Group, theirs: Group) -> bytes:
-    if ours.public == theirs.public or (base is not None and theirs.public == base.public):
-        return ours.public
-    if base is not None and ours.public == base.public:
-        return theirs.public
+def _identity(name: str, base: Group | None, ours: Group, theirs: Group) -> tuple[bytes, KeyId | None]:
+    """The public key, and the issuer that the identity with its private half names."""
+    before, mine, other = (None if each is None else (each.public, each.issuer) for each in (base, ours, theirs))
+    if mine == other or (before is not None and other == before):
+        return ours.public, ours.issuer
+    if before is not None and mine == before:
+        return theirs.public, theirs.issuer
     raise ConflictError(
         f"both branches changed the public key of worker group {name!r}",
         hint="take one with 'git checkout --ours' or '--theirs', and 'git add' it",

@@ -24,6 +24,9 @@ BATCH: Final = 1000
 Progress = Callable[[int, int, str], None]
 """Told how many are done, of how many, and which was the last."""
 
+Note = Callable[[Sequence[Keyset]], Keyset | None]
+"""What is to be remembered of the moment: the next revision of a keyset, or None where it is known already."""
+
 
 def begin(
     store: SealedStore,
@@ -33,12 +36,13 @@ def begin(
     seen: Header,
     base: Header,
     root_file: bytes | None,
-    note: Keyset | None = None,
+    note: Note | None = None,
 ) -> None:
     """Make `new` the newest root. Every record must be authentic and fresh, else nothing is written.
 
     `base` is the header that is to go on under the new root, made from `seen`; `root_file` is for its recipients.
-    `note`, a keyset of the store's own, is written first, and no other writer comes between. ConflictError where `seen`
+    `note` makes of all records a keyset of the store's own, which is written first; no other writer comes between.
+    ConflictError where `seen`
     is not the header any more; StaleError, IntegrityError, FormatError, StoreError: the old state stands.
     """
     with store.lock():
@@ -49,10 +53,12 @@ def begin(
                 f"the header of {store.location!r} was changed meanwhile; nothing was written", hint="try again"
             )
         base.rotated(old, new, pending=())  # what cannot be is refused before anything is written
-        macs = {each.keyset.name: each.mac for each in store.records()}
+        records = store.records()
+        macs = {each.keyset.name: each.mac for each in records}
         others = () if groups is None else groups.pending()
-        if note is not None:
-            macs[note.name] = store.put_note(note).mac
+        noted = None if note is None else note([each.keyset for each in records])
+        if noted is not None:
+            macs[noted.name] = store.put_note(noted).mac
         pending = [*(Pending(name=name, mac=mac) for name, mac in macs.items()), *others]
         store.put_root(new, base.rotated(old, new, pending=pending), root_file=root_file)
 

@@ -57,6 +57,17 @@ def witness_directory(*, setting: Path | None = None, environ: Mapping[str, str]
     return place if usable and not (place.exists() and _problem(place)) else None
 
 
+def memory_directory(*, setting: Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The same for what a worker remembers; StoreError for one that was asked for and cannot be used."""
+    found = witness_directory(setting=setting, environ=environ)
+    if found is None and setting is not None:
+        raise StoreError(
+            f"nothing can be remembered in {str(setting)!r}",
+            hint="let WITNESS (STRONGROOM_WITNESS) name a directory that this account alone can write",
+        )
+    return found
+
+
 def _place(setting: Path | None, environ: Mapping[str, str]) -> Path | None:
     if setting is not None:
         return setting.absolute()

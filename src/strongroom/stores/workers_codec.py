@@ -10,16 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Final, Literal, Self
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from strongroom._encoding import Timestamp, b64decode, b64encode, format_time, parse_time
 from strongroom.errors import FormatError, InvalidNameError, NotFoundError, PolicyError, StateError, StrongroomError
 from strongroom.model.diagnosis import diagnose
 from strongroom.model.keyset import MAX_REVISION
-from strongroom.model.names import KeysetName, Revision, RootId, parse_name
+from strongroom.model.names import KeyId, KeysetName, Revision, RootId, format_key_id, parse_key_id, parse_name
 from strongroom.model.record import MAC_SIZE
 from strongroom.primitives.rsa import load_public
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MAX_GROUP: Final = 4 * 1024 * 1024
 """Bytes of the largest group record: 10,000 grants under the longest names take three quarters of it."""
 MAX_GRANTS: Final = 10_000
@@ -38,7 +39,10 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A worker group: the public key (SubjectPublicKeyInfo DER) to which it is published, and its grants by name."""
+    """A worker group: the public key (SubjectPublicKeyInfo DER) to which it is published, and its grants by name.
+
+    issuer: the key id of the issuer's version that its identity names; None for the first one.
+    """
 
     name: str
     revision: Revision
@@ -46,6 +50,7 @@ class Group:
     created: Timestamp
     changed: Timestamp
     grants: tuple[Grant, ...] = ()
+    issuer: KeyId | None = None
 
     def __post_init__(self) -> None:
         check_group(self.name)
@@ -69,9 +74,9 @@ class Group:
                 raise NotFoundError(f"{name!r} is not granted to {self.name!r}", hint="strongroom worker list")
         return self._with(held, now)
 
-    def rekeyed(self, public: bytes, *, now: Timestamp) -> Self:
-        """The group with another public key: what is published from now on opens with that one only."""
-        return replace(self, revision=Revision(self.revision + 1), changed=now, public=public)
+    def rekeyed(self, public: bytes, *, issuer: KeyId | None, now: Timestamp) -> Self:
+        """The group with a new identity: what is published from now on opens with that one only."""
+        return replace(self, revision=Revision(self.revision + 1), changed=now, public=public, issuer=issuer)
 
     def _with(self, held: dict[KeysetName, Grant], now: Timestamp) -> Self:
         return replace(
@@ -88,12 +93,13 @@ class _Grant(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 # The order of the fields is the order in the file.
-class _Group(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    format: Literal["strongroom/1 worker"]
+class _Group(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, gc=False):
+    format: Literal["strongroom/1 worker", "strongroom/2 worker"]
     root: str
     group: str
     revision: Annotated[int, msgspec.Meta(ge=1, le=MAX_REVISION)]
     public: str
+    issuer: str | UnsetType = UNSET  # there in the second format, which no group needs before its issuer is replaced
     created: str
     changed: str
     grants: list[_Grant]
@@ -130,11 +136,12 @@ def place_of(group: str) -> KeysetName:
 def encode_group_body(group: Group, root: RootId) -> bytes:
     """What the MAC covers: the file's bytes up to its last line but one."""
     wire = _Group(
-        format="strongroom/1 worker",
+        format="strongroom/1 worker" if group.issuer is None else "strongroom/2 worker",
         root=b64encode(root),
         group=group.name,
         revision=group.revision,
         public=b64encode(group.public),
+        issuer=UNSET if group.issuer is None else format_key_id(group.issuer),
         created=format_time(group.created),
         changed=format_time(group.changed),
         grants=[_Grant(keyset=each.keyset, public=each.public) for each in group.grants],
@@ -166,6 +173,8 @@ def decode_group(raw: bytes, *, name: str) -> GroupRecord:
         mac = b64decode(wire.mac)
         if len(mac) != MAC_SIZE:
             raise FormatError(f"its MAC has {len(mac)} bytes, not {MAC_SIZE}")
+        if (wire.format == "strongroom/1 worker") is not isinstance(wire.issuer, UnsetType):
+            raise FormatError("the issuer of a group is of the second format, which has it")
         return GroupRecord(
             group=Group(
                 name=wire.group,
@@ -174,6 +183,7 @@ def decode_group(raw: bytes, *, name: str) -> GroupRecord:
                 created=parse_time(wire.created),
                 changed=parse_time(wire.changed),
                 grants=tuple([Grant(keyset=parse_name(each.keyset), public=each.public) for each in wire.grants]),
+                issuer=None if isinstance(wire.issuer, UnsetType) else parse_key_id(wire.issuer),
             ),
             root=RootId(b64decode(wire.root)),
             mac=mac,

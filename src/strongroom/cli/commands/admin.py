@@ -14,6 +14,7 @@ from strongroom.cli.repository import counted
 
 if TYPE_CHECKING:
     from strongroom.keystore.approving import AdminChange
+    from strongroom.keystore.issuer import IssuerNow
     from strongroom.keystore.leaving import AdminRemoved
 
 
@@ -115,9 +116,11 @@ def admin_add(session: Session, fingerprint: str) -> None:
 def admin_remove(session: Session, who: str) -> None:
     """Take WHO, by full fingerprint or name, out of the store and out of BlackBox's files.
 
-    The root is rotated to the others and BlackBox's files are sealed to them. What he could read he knows: every keyset
-    is listed as exposed until it is rotated. If it is broken off, the same command goes on.
+    The root is rotated to the others, the key that signs publications is replaced, and BlackBox's files are sealed to
+    the others. What he could read he knows: every keyset is listed as exposed until it is rotated. If it is broken off,
+    the same command goes on.
     """
+    from strongroom._encoding import b64encode
     from strongroom.cli import views
     from strongroom.keystore.leaving import remove_admin
 
@@ -131,6 +134,14 @@ def admin_remove(session: Session, who: str) -> None:
                 "name": done.name,
                 "root": done.root,
                 "pin": done.pin,
+                "issuer": None
+                if done.issuer is None
+                else {
+                    "version": done.issuer.version,
+                    "public": b64encode(done.issuer.public),
+                    "fingerprint": done.issuer.fingerprint,
+                    "outdated": list(done.issuer.outdated),
+                },
                 "exposed": [{"name": row.name, "versions": list(row.versions)} for row in done.exposed],
                 "roles": list(done.roles),
                 "slots": list(done.slots),
@@ -143,8 +154,22 @@ def admin_remove(session: Session, who: str) -> None:
     output.tell(f"removed {done.name} ({done.fingerprint}): root {done.root} is not sealed to him")
     output.tell("give every pinned host the new pin, since he could forge a link from the old one:")
     output.tell(f"  {done.pin}")
+    if done.issuer is not None:
+        _tell_issuer(done.issuer)
     _tell_known(done)
     views.to_share(done.to_add)
+
+
+def _tell_issuer(issuer: IssuerNow) -> None:
+    output.tell(f"publications are signed by version {issuer.version} of strongroom.issuer from now on, SHA-256")
+    output.tell(f"  {issuer.fingerprint}")
+    if issuer.outdated:
+        output.tell(
+            "strongroom publish leads running workers to it, by a link from the key before. He knew that one, and could"
+            " forge a link for a worker that has not seen the true one: give every worker a new identity"
+        )
+        for group in issuer.outdated:
+            output.tell(f"  strongroom worker rotate {group}")
 
 
 def _tell_known(done: AdminRemoved) -> None:
@@ -159,11 +184,6 @@ def _tell_known(done: AdminRemoved) -> None:
     ):
         if names:
             output.tell(f"{title} open what they opened before ({way}): {', '.join(names)}")
-    if done.groups:
-        output.tell(
-            "he knew the issuer's key, and can sign publications that today's workers would take: strongroom rotate"
-            " strongroom.issuer --now, then strongroom worker rotate for each group, and a new identity for each host"
-        )
     for name in done.files:
         output.tell(f"he could read BlackBox's file {name}: change it where it is used")
 

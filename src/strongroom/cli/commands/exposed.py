@@ -68,7 +68,9 @@ def exposed(session: Session) -> None:
 
 def rotate_exposed(session: Session, *, now: bool, generate: bool) -> None:
     """What `rotate --exposed` does."""
+    from strongroom.caching.issuing import ISSUER
     from strongroom.keystore.exposures import rotate_exposed as walk
+    from strongroom.keystore.issuer import issuer_now
 
     keystore = session.open()
     with counted("rotating") as progress:
@@ -81,6 +83,9 @@ def rotate_exposed(session: Session, *, now: bool, generate: bool) -> None:
         output.tell(f"rotated {len(done.rotated)} keysets: {', '.join(done.rotated) or 'none'}")
         for name, why in done.left:
             output.tell(f"left: {name}: {why}")
+        if ISSUER in done.rotated and (issuer := issuer_now(keystore)) is not None and issuer.outdated:
+            groups = ", ".join(issuer.outdated)
+            output.tell(f"workers of {groups} follow the new issuer by a link, until strongroom worker rotate")
         if done.rotated and keystore.base is not None:
             output.tell(f"next: git add {keystore.base}, and commit; then re-encrypt what the old versions protected")
     if done.left:

@@ -190,6 +190,7 @@ def worker_list(session: Session) -> None:
                     "group": row.name,
                     "key": row.key,
                     "bits": row.bits,
+                    "outdated": row.outdated,
                     "created": format_time(row.created),
                     "changed": format_time(row.changed),
                     "grants": [{"keyset": each.keyset, "public": each.public} for each in row.grants],
@@ -199,11 +200,12 @@ def worker_list(session: Session) -> None:
         )
         return
     output.write_table(
-        ("GROUP", "KEY", "GRANTS"),
+        ("GROUP", "KEY", "ISSUER", "GRANTS"),
         (
             (
                 row.name,
                 f"rsa-{row.bits} {row.key[:16]}",
+                "replaced" if row.outdated else "",
                 ", ".join(f"{each.keyset} (public)" if each.public else each.keyset for each in row.grants) or "-",
             )
             for row in rows

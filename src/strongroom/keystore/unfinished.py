@@ -1,0 +1,111 @@
+"""Removals of admins that were broken off: read from what lies there, so that no note of it can be forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.blackbox.overview import FileStatus
+from strongroom.blackbox.repository import Repository
+from strongroom.caching.issuing import ISSUER
+from strongroom.errors import NotFoundError
+from strongroom.keystore.exposures import Exposure, exposed, exposures
+from strongroom.keystore.facade import KeyStore
+from strongroom.sealing.header import Recipient
+
+_LEAVER = re.compile(r"(?P<name>.*) \((?P<fingerprint>[0-9A-F]{40})\)", re.DOTALL)
+_NAME = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A removal that was begun, and what of it is not done, in words."""
+
+    fingerprint: str
+    name: str
+    left: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaver:
+    """An admin whose removal was noted, as exposures know him."""
+
+    fingerprint: str
+    name: str
+    noted: Exposure
+
+
+def as_leaver(recipient: Recipient) -> str:
+    """How an exposure names an admin: in the end stands the whole fingerprint, whatever his name is."""
+    return f"{recipient.name[:_NAME]} ({recipient.fingerprint})"
+
+
+def leavers(keystore: KeyStore) -> tuple[Leaver, ...]:
+    """Everybody whose removal was begun, once each, the latest last."""
+    found: dict[str, Leaver] = {}
+    for each in exposures(keystore.sealed):
+        said = _LEAVER.fullmatch(each.who)
+        if said is not None:
+            found.pop(said["fingerprint"], None)
+            found[said["fingerprint"]] = Leaver(fingerprint=said["fingerprint"], name=said["name"], noted=each)
+    return tuple(found.values())
+
+
+def unfinished(keystore: KeyStore, repository: Repository | None) -> tuple[Unfinished, ...]:
+    """Every removal of which something is left to do. `strongroom admin remove` with the fingerprint does it."""
+    found = []
+    for leaver in leavers(keystore):
+        left = tuple(_left(keystore, leaver, repository))
+        if left:
+            found.append(Unfinished(fingerprint=leaver.fingerprint, name=leaver.name, left=left))
+    return tuple(found)
+
+
+def issuer_is_known(keystore: KeyStore) -> bool:
+    """Whether somebody knew the key that signs publications, so that another one must."""
+    return any(row.name == ISSUER and not row.replaced for row in exposed(keystore))
+
+
+def out_of_step(keystore: KeyStore, repository: Repository | None) -> tuple[str, ...]:
+    """BlackBox's files that are sealed to a key which no approved and no listed admin has."""
+    if repository is None:
+        return ()
+    known = {subkey[-16:] for each in keystore.sealed.header.recipients for subkey in each.subkeys}
+    for certificate in repository.admin_certificates():
+        known.update(subkey.key_id for subkey in certificate.encryption_subkeys)
+    return tuple(each.name for each in _files(keystore, repository) if not known.issuperset(each.recipients))
+
+
+def protected(keystore: KeyStore) -> tuple[Path, ...]:
+    """What BlackBox's verbs leave to the store."""
+    return () if keystore.base is None else (keystore.base.resolve(),)
+
+
+def _left(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -> Iterator[str]:
+    header = keystore.sealed.header
+    if any(each.fingerprint == leaver.fingerprint for each in header.recipients):
+        if header.root == leaver.noted.root:  # else he was approved again, after it was done
+            yield f"root {header.root} is still sealed to him"
+        return
+    if header.pending:
+        yield f"{len(header.pending)} records are still under root {header.root - 1}"
+    if issuer_is_known(keystore):
+        yield "the key that signs publications is still the one that he knew"
+    if repository is None:
+        return
+    if any(each.fingerprint == leaver.fingerprint for each in repository.admin_certificates()):
+        yield "BlackBox's files list him"
+    if strange := out_of_step(keystore, repository):
+        yield f"{len(strange)} of BlackBox's files are sealed to a key that no admin has"
+
+
+def _files(keystore: KeyStore, repository: Repository) -> tuple[FileStatus, ...]:
+    own = protected(keystore)
+    with suppress(NotFoundError):
+        return tuple(
+            each for each in repository.file_statuses() if not repository.registry.is_protected(each.name, own)
+        )
+    return ()
