@@ -35,6 +35,56 @@ def _ring_of(repo: Repository, *keys: bytes) -> None:
     (repo.data / "pubring.gpg").write_bytes(b"".join(keys))
 
 
+class TestWhatTheUsersOwnRingKnowsOfAKey:
+    @pytest.fixture
+    def zoe(self, gpg_homes: GpgHomes) -> GpgHome:
+        return gpg_homes("Zoe <zoe@example.org>", expires="30d")
+
+    @pytest.fixture
+    def with_zoe(self, repo: Repository, zoe: GpgHome) -> Repository:
+        repo.add_admin(repo.engine.certificates(zoe.export())[0], label="zoe@example.org")
+        (repo.root / "f").write_bytes(b"secret")
+        return repo
+
+    def test_a_revocation_keeps_it_from_receiving(
+        self, with_zoe: Repository, zoe: GpgHome, gpg_homes: GpgHomes, alice: GpgHome, engine_of: EngineOf
+    ) -> None:
+        mine = gpg_homes.of_key(alice.export_secret())
+        mine.import_keys(zoe.export())
+        repo = Repository.discover(with_zoe.root, engine=engine_of(mine))
+        assert zoe.fingerprint in repo.recipients(None).certificates[1].fingerprint
+        zoe.revoke(zoe.fingerprint)
+        mine.import_keys(zoe.export())
+        repo = Repository.discover(with_zoe.root, engine=engine_of(mine))
+        before = snapshot(repo.root)
+        with pytest.raises(RecipientError, match="revoked") as caught:
+            repo.register("f", approved=None)
+        assert "zoe@example.org" in str(caught.value)
+        assert snapshot(repo.root) == before
+        assert next(row for row in repo.admin_statuses() if row.listed == "zoe@example.org").problem
+
+    def test_a_new_expiry_counts_and_can_be_brought_into_the_tracked_keyring(
+        self, with_zoe: Repository, zoe: GpgHome, gpg_homes: GpgHomes, alice: GpgHome, engine_of: EngineOf
+    ) -> None:
+        def days_left(repo: Repository) -> int | None:
+            return next(row for row in repo.admin_statuses() if row.listed == "zoe@example.org").days_left
+
+        assert days_left(with_zoe) in (29, 30)
+        for words in (["5y"], ["5y", "*"]):
+            zoe.run("--quick-set-expire", zoe.fingerprint, *words)
+        mine = gpg_homes.of_key(alice.export_secret())
+        mine.import_keys(zoe.export())
+        repo = Repository.discover(with_zoe.root, engine=engine_of(mine))
+        assert days_left(repo) in range(1700, 1830)
+        assert days_left(Repository.discover(repo.root, engine=with_zoe.engine)) in (29, 30), "others know no better"
+        key = repo.engine.certificate(zoe.fingerprint)
+        repo.add_admin(key, label="zoe@example.org")
+        assert git(repo.root, "log", "-1", "--format=%s") == b"RENEWED ADMIN: zoe@example.org\n"
+        assert days_left(Repository.discover(repo.root, engine=with_zoe.engine)) in range(1700, 1830)
+        with pytest.raises(ExistsError):
+            repo.add_admin(key, label="zoe@example.org")
+
+
 class TestKeySubstitution:
     def test_a_second_key_with_an_admins_name_is_refused(
         self, two: Repository, alice: GpgHome, bob: GpgHome, gpg_homes: GpgHomes

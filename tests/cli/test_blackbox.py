@@ -260,6 +260,33 @@ def test_a_planted_store_gets_its_maker_nothing(team: Path, people: People, me: 
 
 
 @pytest.mark.slow
+def test_a_root_in_a_registered_files_place_is_given_to_nobody(team: Path, me: dict[str, str]) -> None:
+    assert program("init", cwd=team, env=me).status == 0
+    name = min(plaintext_hashes(RELEASE))
+    root = (team / ".strongroom" / "root.1.gpg").read_bytes()
+    for planted in (f"{name}.gpg", "fresh.gpg"):
+        (team / planted).write_bytes(root)
+    with (team / ".blackbox" / "blackbox-files.txt").open("a") as listed:
+        listed.write("fresh\n")
+    env = me | {"PAGER": "cat", "EDITOR": "true"}
+    for target in (name, "fresh"):
+        for argv in (
+            ["cat", "--", target], ["--json", "cat", target], ["view", target], ["edit", target],
+            ["edit-start", target], ["decrypt-file", target], ["postdeploy"], ["decrypt-all-files"],
+            ["update-all-files", "--force"],
+        ):  # fmt: skip
+            options = [argv.pop(0)] if argv[0] == "--json" else []
+            ran = program(*options, "blackbox", *argv, cwd=team, env=env)
+            assert (ran.status, "the root of a store" in ran.stderr) == (5, True), (argv, ran.stderr)
+            assert b"strongroom/1 root" not in ran.stdout + ran.stderr.encode()
+    assert program("--store", f"blackbox:{team}", "reveal", "fresh", cwd=team, env=env).status == 5
+    assert not [path for path in team.rglob("*") if path.is_file() and b"strongroom/1 root" in path.read_bytes()]
+    (team / "clear").write_bytes(clear := b"strongroom/1 root AAAA 1 BBBB\n")
+    assert "in the clear" in bb(team, me, "register-new-file", "clear", status=5).stderr
+    assert (team / "clear").read_bytes() == clear
+
+
+@pytest.mark.slow
 def test_an_admin_who_was_removed_elsewhere_and_comes_back_gets_nothing(
     team: Path, people: People, me: dict[str, str]
 ) -> None:

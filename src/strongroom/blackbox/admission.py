@@ -22,9 +22,10 @@ def add_admin(
 ) -> Written:
     """List an admin under `label` (a mail address of the certificate, or its fingerprint) and add the key.
 
-    The tracked keyring is rebuilt in a private home, never in the tracked directory. Files are not re-encrypted.
-    ExistsError if the label is listed; RecipientError if the certificate cannot receive, or if in the
-    resulting keyring the label would not mean exactly it.
+    For one who is listed with this key already it brings what is new of it (an expiry, a revocation, a subkey) into
+    the tracked keyring, which is rebuilt in a private home, never in the tracked directory. No file is re-encrypted.
+    ExistsError if the label is listed and nothing is new; RecipientError if the certificate cannot receive, or if in
+    the resulting keyring the label would not mean exactly it.
     """
     line = check_label(label)
     with site.steady(commit=commit, dry_run=dry_run) as control:
@@ -35,7 +36,7 @@ def add_admin(
                 for path, raw in added.contents.items():
                     change.write(path, raw)
                 change.apply()
-                committed = commit and control.commit(added.names, f"NEW ADMIN: {label}")
+                committed = commit and control.commit(added.names, added.subject)
     return Written(changed=added.names, recipients=(certificate.fingerprint,), committed=committed)
 
 
@@ -126,24 +127,31 @@ class _Addition:
 
     contents: dict[str, bytes]
     names: tuple[str, ...]
+    subject: str
 
 
 def _with_admin(site: Site, certificate: Certificate, line: bytes) -> _Addition:
     label = os.fsdecode(line)
     listed = site.registry.admins()
-    if line in listed and not _lacks_key(site, label):
-        raise ExistsError(f"{label!r} is an admin already", hint="see 'strongroom blackbox list-admins'")
-    from strongroom.blackbox.ringmaking import with_certificate  # only a new admin needs gpg's keyring format
+    from strongroom.blackbox.ringmaking import with_certificate  # only this needs gpg's keyring format
 
-    rings = with_certificate(keyring.read(site.tree, site.place.data), certificate, environ=site.environ)
-    ring = keyring.certificates(rings.rings, engine=site.engine)
-    check_addition(site.listed(), ring, certificate, label=label, at=site.clock.now())
+    before = keyring.read(site.tree, site.place.data)
+    rings = with_certificate(before, certificate, environ=site.environ)
+    renewed = line in listed and not _lacks_key(site, label)
+    if renewed:
+        known = keyring.blocks(before).get(certificate.fingerprint)
+        if known is None or known == keyring.blocks(rings.rings).get(certificate.fingerprint):
+            raise ExistsError(f"{label!r} is an admin already", hint="see 'strongroom blackbox list-admins'")
+    else:
+        ring = keyring.certificates(rings.rings, engine=site.engine)
+        check_addition(site.listed(), ring, certificate, label=label, at=site.clock.now())
     file = site.registry.file
     contents = {file(layout.ADMINS): layout.format_admins(listed, line)}
     contents |= {file(name): raw for name, raw in rings.rings.items()}
     if not site.tree.exists(file(layout.TRUST)):
         contents[file(layout.TRUST)] = rings.trust  # the original's `git add` names it
-    return _Addition(contents, tuple(file(name) for name in (layout.ADMINS, *rings.rings, layout.TRUST)))
+    names = tuple(file(name) for name in (layout.ADMINS, *rings.rings, layout.TRUST))
+    return _Addition(contents, names, f"{'RENEWED' if renewed else 'NEW'} ADMIN: {label}")
 
 
 def _lacks_key(site: Site, label: str) -> bool:

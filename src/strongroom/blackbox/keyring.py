@@ -8,6 +8,7 @@ from strongroom.blackbox import keybox, layout
 from strongroom.blackbox.files import Tree
 from strongroom.errors import BlackBoxError
 from strongroom.openpgp.engine import Certificate, Engine
+from strongroom.openpgp.packets import certificates_in
 
 _RINGS = (layout.KEYBOX, layout.OLD_RING)
 
@@ -34,6 +35,15 @@ def certificates(rings: Mapping[str, bytes], *, engine: Engine) -> tuple[Certifi
     )
     found = (key for ring in packets if ring for key in engine.certificates(ring))
     return tuple({key.fingerprint: key for key in found}.values())
+
+
+def blocks(rings: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The bytes of each certificate by full fingerprint, as they stand there, judged by nobody."""
+    found: dict[str, bytes] = {}
+    for name, raw in rings.items():
+        keys = keybox.certificates(raw, what=name) if keybox.is_keybox(raw) else raw
+        found |= certificates_in(keys) if keys else {}
+    return found
 
 
 def check_no_secrets(tree: Tree, data: str) -> None:

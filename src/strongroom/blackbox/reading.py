@@ -16,6 +16,7 @@ from strongroom.blackbox import discovery, keyring
 from strongroom.blackbox.admins import listed_name, resolve
 from strongroom.blackbox.files import Tree
 from strongroom.blackbox.registry import Registry
+from strongroom.blackbox.withheld import released
 from strongroom.errors import StrongroomError
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes
@@ -102,15 +103,15 @@ class Reader:
         return self.tree.read(f"{plain}.gpg", limit=MAX_CIPHERTEXT)
 
     def open(self, ciphertext: bytes) -> SecretBytes:
-        """The plaintext of a ciphertext, in memory only."""
-        return self.engine.decrypt(ciphertext, limit=MAX_PLAINTEXT).plaintext
+        """The plaintext of a ciphertext, in memory only. ExposedRootError if it is a store's root: see `withheld`."""
+        return released(self.engine.decrypt(ciphertext, limit=MAX_PLAINTEXT).plaintext)
 
     def open_many(self, sealed: Mapping[str, bytes]) -> list[SecretBytes]:
         """The plaintexts of ciphertexts, in order; what one of them raises names its file, which is the key here."""
         plaintexts = []
         for (name, raw), opened in zip(sealed.items(), self.engine.decrypt_many([*sealed.values()]), strict=True):
             with about(name):
-                plaintexts.append(self.open(raw) if opened is None else opened.plaintext)
+                plaintexts.append(self.open(raw) if opened is None else released(opened.plaintext))
         return plaintexts
 
     def listed(self) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from strongroom.blackbox import discovery, journal, keyring
+from strongroom.blackbox import discovery, journal, keyring, withheld
 from strongroom.blackbox.admins import Recipients, recipients
 from strongroom.blackbox.changes import Change
 from strongroom.blackbox.locking import locked
@@ -43,10 +43,11 @@ class Site(Reader):
         return sealed
 
     def check_sealable(self, plain: str, plaintext: SecretBytes) -> None:
-        """BlackBoxError for an empty plaintext, FormatError for one that is too long."""
+        """BlackBoxError for an empty plaintext, ExposedRootError for a store's root, FormatError for one too long."""
         if not len(plaintext):
             # GnuPG's output for a truncated message can be empty too (and its exit status 0), so the engine refuses it
             raise BlackBoxError(f"{plain!r} is empty, and an empty secret cannot be told from a truncated one")
+        withheld.check_sealable(plain, plaintext)
         if len(plaintext) > MAX_PLAINTEXT:
             raise FormatError(f"{plain!r} would hold {len(plaintext)} bytes; the limit is {MAX_PLAINTEXT}")
 

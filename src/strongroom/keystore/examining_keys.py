@@ -78,9 +78,14 @@ def _recipients(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Find
             except StrongroomError:
                 continue  # 'strongroom admin list' tells whose key is not at hand
             problem, left = certificate.problem(now), days_left(certificate, now)
-            hint = f"gpg --quick-set-expire {recipient.fingerprint} 2y '*', and the new public key to everybody"
+            hint = (
+                f"gpg --quick-set-expire {recipient.fingerprint} 2y '*', and the new public key to everybody; "
+                f"strongroom blackbox addadmin {recipient.fingerprint} brings it into a tracked keyring"
+            )
             if problem is not None:
-                fact = f"the key of {recipient.name!r} ({recipient.fingerprint}) {problem}: nothing can be sealed to it"
+                fact = f"nothing can be sealed to {recipient.name!r} ({recipient.fingerprint}), whose key: {problem}"
+                if certificate.revoked:
+                    hint = f"strongroom admin remove {recipient.fingerprint}"
                 yield Finding(level="warning", about="admins", fact=fact, hint=hint)
             elif left is not None and left <= SOON:
                 fact = f"the key of {recipient.name!r} ({recipient.fingerprint}) expires in {left} days"

@@ -152,7 +152,10 @@ class Engine(Protocol):
         ...
 
     def certificates(self, ring: bytes) -> tuple[Certificate, ...]:
-        """The certificates of a keyring's bytes (binary transferable keys), judged apart from the user's ring."""
+        """The certificates of a keyring's bytes (binary transferable keys), and no others.
+
+        What the user's own ring knows of the same keys counts too: a revocation, another expiry, a new subkey.
+        """
         ...
 
     def generate(

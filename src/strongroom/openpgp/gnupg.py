@@ -7,7 +7,7 @@ private homes that hold them alone, so that no keyring, option or trust file of 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeGuard
 
@@ -198,7 +198,7 @@ class GnuPG:
         blocks = packets.certificates_in(ring)
         if not blocks:
             return ()
-        home = self._imported(b"".join(blocks.values()))
+        home = self._imported(b"".join([*blocks.values(), *self._own_copies(blocks)]))
         try:
             listed = self._certificates_of(home, ["--no-autostart", "--list-keys"])
         finally:
@@ -278,6 +278,16 @@ class GnuPG:
         self._gpg.run(home, ["--no-autostart", "--import"], stdin=SecretBytes(keys))  # what it refused is not listed
         return home
 
+    def _own_copies(self, fingerprints: Collection[str]) -> list[bytes]:
+        """The user's copies of these public keys, which may have a revocation or a new expiry that others lack."""
+        home = self._users_home
+        if self._identity is not None or not _has_ring(home):
+            return []
+        named = [f"0x{fingerprint}" for fingerprint in fingerprints]
+        copies = self._gpg.run(UsersHome(home), ["--no-autostart", *_EXPORT, "--", *named]).stdout.reveal()
+        found = packets.certificates_in(copies) if copies else {}
+        return [block for fingerprint, block in found.items() if fingerprint in fingerprints]
+
     def _ring(self, to: Sequence[Certificate]) -> PrivateHome:
         """The private home that holds exactly these certificates: made once, as admins rarely change."""
         key = tuple(sorted({certificate.transferable for certificate in to}))
@@ -306,6 +316,11 @@ def _is_directory(path: Path | None) -> TypeGuard[Path]:
         return path is not None and path.is_dir()
     except OSError:
         return False
+
+
+def _has_ring(home: Path | None) -> TypeGuard[Path]:
+    """Whether there are public keys: gpg would make a keyring where there is none."""
+    return _is_directory(home) and any((home / name).exists() for name in ("pubring.kbx", "pubring.gpg"))
 
 
 def _conforms(engine: GnuPG) -> Engine:

@@ -107,7 +107,8 @@ def _own_engine(session: Session, home: str | None = None) -> Engine:
 def addadmin(session: Session, key: str, home: str | None, commit: bool, dry_run: bool) -> None:
     """List the admin of KEY, a fingerprint or an address that means one key in your keyring, and add the key.
 
-    Files are sealed to the new admin by the next update-all-files, once the key is approved.
+    Files are sealed to the new admin by the next update-all-files, once the key is approved. For one who is listed
+    already, what is new of the key (an expiry, a revocation, a subkey) comes into the tracked keyring.
     """
     from strongroom.keystore.people import label_of
 
@@ -169,9 +170,12 @@ def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None
         for fingerprint in done.fingerprints:
             if fingerprint in approvals.fingerprints:
                 approvals = approvals.withdraw(fingerprint)
-    if store_of(repository.root):
+    store = store_of(repository.root)
+    if store:
         output.warn(
-            "the store's header is not changed: its root stays readable to who is in it", as_json=session.as_json
+            "the store's header is not changed, and its root stays readable to whom it names: strongroom admin remove "
+            + " ".join(done.fingerprints),
+            as_json=session.as_json,
         )
     if session.as_json:
         output.write_json(
@@ -193,6 +197,8 @@ def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None
     if not dry_run:
         to_commit(session, done.changed, committed=done.committed)
         output.tell("next: strongroom blackbox update-all-files")
+        for fingerprint in done.fingerprints if store else ():
+            output.tell(f"then: strongroom admin remove {fingerprint}")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom blackbox approve FINGERPRINT"))

@@ -22,7 +22,7 @@ from strongroom.cli.repository import (
     to_commit,
 )
 from strongroom.cli.shims import install, program
-from strongroom.errors import GitError, StoreError, StrongroomError, UnsupportedError
+from strongroom.errors import ExposedRootError, GitError, StoreError, StrongroomError, UnsupportedError
 from strongroom.exitcodes import FAILED
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ def git_textconv(session: Session, file: Path) -> None:
     git runs it, once git-setup was there.
     """
     from strongroom.blackbox.reading import MAX_PLAINTEXT
+    from strongroom.blackbox.withheld import released
     from strongroom.openpgp.discovery import find_engine
 
     raw = _bytes(file)
@@ -118,13 +119,13 @@ def git_textconv(session: Session, file: Path) -> None:
         engine = find_engine()
         click.get_current_context().call_on_close(engine.close)
     try:
-        opened = engine.decrypt(raw, limit=MAX_PLAINTEXT).plaintext
+        opened = released(engine.decrypt(raw, limit=MAX_PLAINTEXT).plaintext)
+    except ExposedRootError:
+        output.write_line("(the root of a store)")  # never into a pager, a log or a review
+        return
     except StrongroomError as error:
         # with the hash git shows that something changed, if not what
         output.write_line(f"(not opened: {error}; SHA-256 {hashlib.sha256(raw).hexdigest()})")
-        return
-    if opened.reveal().startswith(b"strongroom/"):
-        output.write_line("(the root of a store)")  # never into a pager, a log or a review
         return
     output.write_bytes(opened.reveal(), redirect="")
 
