@@ -6,6 +6,7 @@ the cell is still the one that was read, so that whoever writes at the same time
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from django.db import OperationalError, connections, transaction
 
 from strongroom.django.columns import Column
 from strongroom.django.fields.plaintext import as_cell
+from strongroom.django.fields.raw_cells import as_bytes
 
 Key = tuple[Any, ...]
 """The primary key of a row, as the database has it: one value, or several of a composite key."""
@@ -34,6 +36,8 @@ class Row:
     cell: bytes
     context: Mapping[str, Any] | None
     index: bytes | None = None
+    is_text: bool = False
+    """Whether SQLite has it as text, which it never finds equal to bytes."""
 
 
 class Cells:
@@ -124,7 +128,14 @@ class Cells:
                 for name, field, value in zip(self._names, self._context, raw, strict=True)
             }
         index = None if self._index is None else values[-1]
-        return Row(tuple(values[:keys]), bytes(values[keys]), context, None if index is None else bytes(index))
+        found = values[keys]
+        return Row(
+            key=tuple(values[:keys]),
+            cell=as_bytes(found),
+            context=context,
+            index=None if index is None else as_bytes(index),
+            is_text=isinstance(found, str),
+        )
 
     def _converted(self, field: Any, value: Any) -> Any:
         column = field.cached_col
@@ -164,7 +175,10 @@ class Cells:
                 f"SELECT {start}, COUNT(*) FROM {self._table}"  # noqa: S608  as above
                 f" WHERE {self._cell} IS NOT NULL GROUP BY {start}"
             )
-            return {bytes(found): int(count) for found, count in cursor.fetchall()}
+            counted: Counter[bytes] = Counter()
+            for found, count in cursor.fetchall():
+                counted[as_bytes(found)] += int(count)  # text and bytes may begin alike
+            return counted
 
     def unmarked(self) -> int:
         """How many cells have no mark in the index column."""
@@ -202,7 +216,7 @@ class Cells:
                 binary(new),
                 *(() if self._index is None else (None if value is None else binary(value),)),
                 *row.key,
-                binary(row.cell),
+                row.cell.decode() if row.is_text else binary(row.cell),
             )
             for row, new, value in changes
         ]
@@ -224,7 +238,7 @@ class Cells:
         with self._connection.cursor() as cursor:
             cursor.execute(f"SELECT {self.plaintext} FROM {self._table} WHERE {keys}", key)  # noqa: S608  as above
             row = cursor.fetchone()
-        return None if row is None or row[0] is None else bytes(row[0])
+        return None if row is None or row[0] is None else as_bytes(row[0])
 
     def reveal(self, row: Row, value: Any, *, column: str) -> int:
         """Put plaintext beside a cell that is still this one; how many were put. A trigger takes the cell away."""

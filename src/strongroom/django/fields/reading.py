@@ -17,6 +17,7 @@ from django.db.models.query_utils import DeferredAttribute
 
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.fields.plaintext import START
+from strongroom.django.fields.raw_cells import as_bytes
 from strongroom.errors import StrongroomError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def converter(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any
         if cell is None:
             return None
         try:
-            return decode(decrypt(cell if type(cell) is bytes else bytes(cell), binding), connection)
+            return decode(decrypt(cell if type(cell) is bytes else as_bytes(cell), binding), connection)
         except StrongroomError:
             if for_model:
                 return DEFERRED
@@ -60,7 +61,7 @@ def _plain_too(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, An
         if cell is None:
             return None
         try:
-            raw = bytes(cell)
+            raw = as_bytes(cell)
             if raw.startswith(START):
                 return field.codec.decode(raw[len(START) :], connection)
             if field.context_names is not None:
@@ -87,7 +88,7 @@ class UnopenedCell:
 
 
 def _for_row(cell: Any, expression: Any, connection: Any) -> Any:
-    return None if cell is None else UnopenedCell(bytes(cell))
+    return None if cell is None else UnopenedCell(as_bytes(cell))
 
 
 def _no_row(field: SealedField) -> Callable[[Any, Any, Any], Any]:
@@ -127,7 +128,7 @@ class Cell(F):
 
 class _CellCol(Col):
     def get_db_converters(self, connection: Any) -> list[Any]:
-        return [lambda cell, expression, connection: None if cell is None else bytes(cell)]
+        return [lambda cell, expression, connection: None if cell is None else as_bytes(cell)]
 
 
 class SealedAttribute(DeferredAttribute):

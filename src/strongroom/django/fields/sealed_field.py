@@ -31,6 +31,7 @@ from strongroom.django.fields.field_checks import check_field
 from strongroom.django.fields.plaintext import SUFFIX as PLAINTEXT
 from strongroom.django.fields.plaintext import plaintext_column
 from strongroom.django.fields.possible import check_possible, check_replacing
+from strongroom.django.fields.raw_cells import as_bytes
 from strongroom.django.fields.reading import SealedAttribute, open_in_row
 from strongroom.django.fields.refreshing import surround
 from strongroom.django.fields.types import AnyField
@@ -201,7 +202,7 @@ class SealedField(SealedColumn):
         self, cell: Any, *, context: Context | None, connection: Any = None, compromised_too: bool = False
     ) -> Any:
         """The Python value of a cell. Raises DecryptionError, which does not say why, and FormatError."""
-        raw = cell if type(cell) is bytes else bytes(cell)
+        raw = cell if type(cell) is bytes else as_bytes(cell)
         try:
             binding = self.bound_to_id if context is None else associated_data(self.field_id, context)
             return self.codec.decode(
@@ -212,11 +213,11 @@ class SealedField(SealedColumn):
 
     def cell_version(self, cell: Any, *, context: Context | None = None) -> KeyId | None:
         """The key id of the version that a cell is under; None where that cannot be told."""
-        return self.box(context).key_id_of(bytes(cell))
+        return self.box(context).key_id_of(as_bytes(cell))
 
     def looks_sealed(self, cell: Any) -> bool:
         """Whether a cell begins as ours do. It may be anyone's all the same: only opening it tells."""
-        raw = bytes(cell)
+        raw = as_bytes(cell)
         return len(raw) >= 33 and raw[:1] in _MARKS  # the shortest: prefix, IV, tag
 
     @cached_property
