@@ -16,6 +16,7 @@ class StrongroomConfig(AppConfig):
     def ready(self) -> None:
         # these import Django parts that want the apps loaded
         from strongroom.django import (
+            altering,
             auditing,
             checks,
             connections,
@@ -38,3 +39,4 @@ class StrongroomConfig(AppConfig):
         connections.keystores.report_uses(stored.InFiles)
         auditing.follow()
         plaintext_guard.follow()
+        altering.follow()

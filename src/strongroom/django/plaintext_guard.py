@@ -12,8 +12,8 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.migrations.operations import RemoveField
 from django.db.models.signals import pre_migrate
 
+from strongroom.django.altering import refusal
 from strongroom.django.fields.plaintext import SUFFIX, PlainColumn
-from strongroom.errors import StateError
 
 
 def follow() -> None:
@@ -29,7 +29,7 @@ def refuse_losing(*, app_config: Any, plan: Any, apps: Any, **_: object) -> None
         for operation in migration.operations:
             if isinstance(operation, RemoveField) and _is_plaintext(apps, migration.app_label, operation):
                 name = operation.name.removesuffix(SUFFIX)
-                raise StateError(
+                raise refusal(
                     f"{migration}: RemoveField drops the plaintext of {name!r}, which rows may have no cell for",
                     hint=f"write DropPlaintext({operation.model_name!r}, {name!r}) in its place"
                     " (strongroom.django.operations)",

@@ -14,7 +14,7 @@ from typing import Any
 from django.core.exceptions import FieldError
 from django.db import DatabaseError
 
-from strongroom.django.cells import TOKEN_START, Cells, Row
+from strongroom.django.cells import START, TOKEN_START, Cells, Row
 from strongroom.django.columns import Column, all_columns
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
@@ -36,6 +36,8 @@ class Tally:
     version: int | None
     primary: bool
     count: int
+    sealed: bool = True
+    """False for what is no cell at all: plaintext that came into the column past the field."""
 
 
 class Versions:
@@ -79,10 +81,12 @@ class Versions:
 def tally(cells: Cells, versions: Versions) -> list[Tally]:
     """What protects the cells of a column, counted."""
     counted: Counter[tuple[str | None, int | None, bool]] = Counter()
-    others = 0
+    others = clear = 0
     for start, count in cells.starts().items():
         made_by = versions.by_start.get(start)
-        if made_by is None:
+        if made_by is None and not versions.bare and not _begins_as_cell(start):
+            clear += count
+        elif made_by is None:
             others += count
         else:
             counted[made_by] += count
@@ -90,12 +94,19 @@ def tally(cells: Cells, versions: Versions) -> list[Tally]:
         counted.update(_tried(cells, versions))
     elif others:
         counted[None, None, False] += others
-    return [
+    told = [
         Tally(keyset=name, version=number, primary=primary, count=count)
         for (name, number, primary), count in sorted(
             counted.items(), key=lambda each: (each[0][0] or "~", each[0][1] or 0)
         )
     ]
+    if clear:
+        told.append(Tally(keyset=None, version=None, primary=False, count=clear, sealed=False))
+    return told
+
+
+def _begins_as_cell(start: bytes) -> bool:
+    return start[:1] == b"\x01" or start == TOKEN_START
 
 
 def _tried(cells: Cells, versions: Versions) -> Iterator[tuple[str | None, int | None, bool]]:
@@ -103,7 +114,8 @@ def _tried(cells: Cells, versions: Versions) -> Iterator[tuple[str | None, int |
     field = cells.column.field
     for rows in cells.windows(WINDOW):
         for row in rows:
-            if row.cell[:5] in versions.by_start:
+            start = row.cell[:START]
+            if start in versions.by_start or not (versions.bare or _begins_as_cell(start)):
                 continue
             yield _maker(field, row, versions)
 

@@ -3,6 +3,7 @@
 strongroom.E022  a field that was renamed, without the id that its cells are bound to
 strongroom.E023  two fields of one id, whose cells would open in each other
 strongroom.E025  ordering, indexes or constraints over cells
+strongroom.W024  a field that was wrapped in encrypted(), or unwrapped, and whose migration is not written yet
 strongroom.E026  an admin page that searches, filters or sorts by cells
 """
 
@@ -34,7 +35,7 @@ def register() -> None:
 
 
 def check_ids(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """E022, E023."""
+    """E022, E023, W024."""
     fields = [field for model in apps.get_models(include_auto_created=True) for field in _sealed(model)]
     found: list[Message] = []
     same: dict[tuple[str, str], list[SealedField]] = defaultdict(list)
@@ -45,7 +46,10 @@ def check_ids(app_configs: Any, **kwargs: Any) -> list[Message]:
             hint = "give each its own id, or none; an abstract model's field with an id has it in every child"
             who = ", ".join(map(str, several))
             found.append(checks.Error(f"{who} have one id, {name!r}", hint=hint, id="strongroom.E023"))
-    for field, frozen in _frozen([field for field in fields if isinstance(field.given_id, DefaultId)]):
+    state = _migrated() if fields else None
+    if state is None:
+        return found
+    for field, frozen in _frozen(state, [field for field in fields if isinstance(field.given_id, DefaultId)]):
         if frozen != field.field_id:
             found.append(
                 checks.Error(
@@ -55,7 +59,7 @@ def check_ids(app_configs: Any, **kwargs: Any) -> list[Message]:
                     id="strongroom.E022",
                 )
             )
-    return found
+    return [*found, *_altered(state)]
 
 
 def check_models(app_configs: Any, **kwargs: Any) -> list[Message]:
@@ -131,14 +135,33 @@ def _sealed(model: type[models.Model]) -> list[Any]:
     return [field for field in model._meta.local_concrete_fields if isinstance(field, SealedField)]
 
 
-def _frozen(fields: list[SealedField]) -> Iterator[tuple[SealedField, str]]:
-    """The id of each field that stands in a migration. One whose migration is not written yet has none."""
-    if not fields:
-        return
+def _migrated() -> Any:
+    """The models as the migrations make them; None where that cannot be told."""
     try:
-        state = MigrationLoader(None, ignore_no_migrations=True).project_state()
+        return MigrationLoader(None, ignore_no_migrations=True).project_state()
     except (BadMigrationError, NodeNotFoundError, LookupError, ValueError, ImportError):
-        return  # migrate and makemigrations tell what is wrong with them
+        return None  # migrate and makemigrations tell what is wrong with them
+
+
+def _altered(state: Any) -> Iterator[Message]:
+    for model in apps.get_models(include_auto_created=True):
+        known = state.models.get((model._meta.app_label, model._meta.model_name or ""))
+        for field in model._meta.local_concrete_fields if known is not None else ():
+            written = known.fields.get(field.name)
+            if written is None or isinstance(written, SealedField) == isinstance(field, SealedField):
+                continue
+            wrapped = isinstance(field, SealedField)
+            held, not_done = ("plaintext", "encrypts nothing") if wrapped else ("cells", "opens none")
+            yield checks.Warning(
+                f"in its migrations the column holds {held}, and the AlterField of makemigrations {not_done}",
+                hint="where rows have values, migrate refuses it: docs/how-to/encrypt-an-existing-column.md",
+                obj=field,
+                id="strongroom.W024",
+            )
+
+
+def _frozen(state: Any, fields: list[SealedField]) -> Iterator[tuple[SealedField, str]]:
+    """The id of each field that stands in a migration. One whose migration is not written yet has none."""
     for field in fields:
         meta = field.model._meta
         known = state.models.get((meta.app_label, meta.model_name or ""))

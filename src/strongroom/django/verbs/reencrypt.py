@@ -91,6 +91,7 @@ class _Reencrypt:
             "remaining": remaining(found) + marks + clear,
             "marks": marks,
             "clear": clear,
+            "no_cells": sum(each.count for each in found if not each.sealed),
             "versions": [
                 {"keyset": each.keyset, "version": each.version, "primary": each.primary, "count": each.count}
                 for each in found
