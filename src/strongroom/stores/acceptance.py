@@ -9,7 +9,7 @@ from strongroom.errors import FormatError, NotFoundError
 from strongroom.model.names import KeysetName, Revision
 from strongroom.model.record import Record
 from strongroom.sealing.root import Root
-from strongroom.stores.seen import Difference, Seen, Witness, vanished
+from strongroom.stores.seen import HEADER, Difference, HeaderMark, Seen, Witness, vanished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +33,20 @@ class Witnessed:
 class Acceptance:
     """Compares what is here with what was seen, and makes the one the other. `read` and `read_all` verify."""
 
-    __slots__ = ("_read", "_read_all", "_root", "_witness")
+    __slots__ = ("_header", "_read", "_read_all", "_root", "_witness")
 
     def __init__(
         self,
         witness: Witness,
         *,
         root: Root,
+        header: HeaderMark,
         read: Callable[[KeysetName], Record],
         read_all: Callable[[], Sequence[Record]],
     ) -> None:
         self._witness = witness
         self._root = root
+        self._header = header
         self._read = read
         self._read_all = read_all
 
@@ -54,16 +56,34 @@ class Acceptance:
         return Witnessed(
             location=self._witness.location,
             absence=self._witness.absence,
-            rows=tuple(
-                WitnessRow(
-                    name=seen.name,
-                    revision=seen.revision,
-                    differences=tuple(map(str, differing[seen.name].found)) if seen.name in differing else (),
-                )
-                for seen in self._witness.show()
-                if seen.revision
+            rows=(
+                *self._header_row(),
+                *(
+                    WitnessRow(
+                        name=seen.name,
+                        revision=seen.revision,
+                        differences=tuple(map(str, differing[seen.name].found)) if seen.name in differing else (),
+                    )
+                    for seen in self._witness.show()
+                    if seen.revision
+                ),
             ),
         )
+
+    def _header_row(self) -> tuple[WitnessRow, ...]:
+        """Of the header, where it differs."""
+        seen = self._witness.seen_header()
+        told = () if seen is None else seen.differences(self._header)
+        if seen is None or not told:
+            return ()
+        return (WitnessRow(name=HEADER, revision=seen.revision, differences=tuple(map(str, told))),)
+
+    def of_header(self) -> tuple[KeysetName, ...]:
+        """Accept the header as it is; its name if it differed."""
+        if not self._witness.check_header(self._header):
+            return ()
+        self._witness.accept_header(self._header)
+        return (HEADER,)
 
     def of(self, name: KeysetName) -> tuple[KeysetName, ...]:
         """Accept one record as it is, or that it is gone; its name if it differed. NotFoundError if it never was."""
@@ -77,7 +97,10 @@ class Acceptance:
         return self._accepted(self._differing(records, seen))
 
     def of_all(self) -> tuple[KeysetName, ...]:
-        """Accept every record as it is, and the root; the names of those that differed. A damaged memory goes aside."""
+        """Accept every record as it is, the header and the root; the names of those that differed.
+
+        A damaged memory goes aside.
+        """
         try:
             later = max(self._witness.roots().values(), default=0) > self._root.number
             self._witness.show()
@@ -88,7 +111,7 @@ class Acceptance:
             self._witness.accept_root(self._root)
         else:
             self._witness.learn_root(self._root)
-        return self._accepted(self._differing_of_all())
+        return (*self.of_header(), *self._accepted(self._differing_of_all()))
 
     def _accepted(self, differing: dict[KeysetName, _Differing]) -> tuple[KeysetName, ...]:
         for name, each in differing.items():

@@ -90,7 +90,8 @@ class SealedStore(VerifiedStore):
         else is no obstacle to approving them.
         """
         self._open_roots()
-        self._look_behind()
+        if self._behind is not None:
+            self.follow()  # what was seen may be in place by now
         trouble = self._exposure(exposed_by) or self._behind
         if trouble is not None:
             raise trouble
@@ -134,6 +135,8 @@ class SealedStore(VerifiedStore):
 
     def _put_header(self, header: Header, root: Root, audience: Audience) -> None:
         held = self._stands
+        if self._behind is not None and self._store.header() == held.raw:
+            raise self._behind.again()
         if header.revision <= held.header.revision and header != held.header:
             raise ConflictError(
                 f"the header of {self.location!r} has revision {held.header.revision} by now; nothing was written",

@@ -7,20 +7,25 @@ error: it makes a record stale, which goes on processing and protects nothing un
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, KeysetName, Revision, RootId, StoreId, format_key_id
 from strongroom.model.record import Record
 from strongroom.model.states import KeyState, sterner
+from strongroom.sealing.header import Header
 from strongroom.sealing.root import Root
 
 FINAL = frozenset({KeyState.COMPROMISED, KeyState.DESTROYED})
 """The states that a witness keeps: nothing lawful leads back from them."""
+
+HEADER = KeysetName("store.json")
+"""By this name, which no keyset can have, the store's header is remembered among its records."""
 
 NO_STATES: Mapping[KeyId, KeyState] = MappingProxyType({})
 
@@ -54,6 +59,27 @@ class Seen:
     mac: bytes
     key_ids: frozenset[KeyId]
     states: Mapping[KeyId, KeyState]
+
+
+class HeaderMark(NamedTuple):
+    """What is remembered of a header: which revision, and the SHA-256 of all of it."""
+
+    revision: Revision
+    digest: bytes
+
+    @classmethod
+    def of(cls, header: Header, raw: bytes) -> Self:
+        """The mark of a verified header, which these bytes are."""
+        return cls(header.revision, hashlib.sha256(raw).digest())
+
+    def differences(self, here: HeaderMark) -> tuple[Difference, ...]:
+        """In what the header that is here falls behind this one, which was seen."""
+        if here.revision < self.revision:
+            text = f"revision {here.revision} is here, and revision {self.revision} was seen"
+            return (Difference(Cause.OLDER, text),)
+        if here.revision == self.revision and here.digest != self.digest:
+            return (Difference(Cause.OTHER, f"another revision {self.revision} was seen"),)
+        return ()
 
 
 class Verdict(NamedTuple):
@@ -104,6 +130,18 @@ class Witness(Protocol):
 
     def accept(self, name: KeysetName, record: Record | None) -> None:
         """Take this record for the newest, older or not; None: take it that there is none. States stay known."""
+        ...
+
+    def check_header(self, mark: HeaderMark) -> tuple[Difference, ...]:
+        """In what a header falls behind the one that was seen; it is learned if it is news."""
+        ...
+
+    def seen_header(self) -> HeaderMark | None:
+        """The newest header that was seen."""
+        ...
+
+    def accept_header(self, mark: HeaderMark) -> None:
+        """Take this header for the newest, older or not."""
         ...
 
     def roots(self) -> Mapping[RootId, int]:
@@ -163,6 +201,17 @@ class NoWitness:
         return ()
 
     def accept(self, name: KeysetName, record: Record | None) -> None:
+        """There is nothing to change."""
+
+    def check_header(self, mark: HeaderMark) -> tuple[Difference, ...]:
+        """Nothing was seen."""
+        return ()
+
+    def seen_header(self) -> HeaderMark | None:
+        """None."""
+        return None
+
+    def accept_header(self, mark: HeaderMark) -> None:
         """There is nothing to change."""
 
     def roots(self) -> Mapping[RootId, int]:

@@ -21,7 +21,7 @@ from strongroom.stores.following import Follower, Reopen, Standing
 from strongroom.stores.pins import Pin
 from strongroom.stores.roots import Roots
 from strongroom.stores.sealed_keyset import SealedKeyset
-from strongroom.stores.seen import NoWitness, Verdict, Witness
+from strongroom.stores.seen import HEADER, NoWitness, Verdict, Witness
 from strongroom.stores.under import under_witness
 from strongroom.stores.watch import Watch, stale
 
@@ -59,7 +59,8 @@ class VerifiedStore:
         self._store = store
         self._follower = Follower(store, reopen, self._watch)
         self._exposed = self._exposure(())
-        self._behind: StaleError | None = self._watch.behind(root)
+        self._behind: StaleError | None = None
+        self._look_behind()
 
     def __repr__(self) -> str:
         return f"<sealed store {self.location!r}>"
@@ -156,11 +157,15 @@ class VerifiedStore:
     def follow(self) -> None:
         """Go on to the header that is in place now, if it is another one. Errors as Follower.look."""
         self._open_roots()
-        found = self._follower.look(self._stands)
-        if found is not self._stands:
-            self._stand_on(found)
-        else:
-            self._look_behind()  # another process of this place may have seen a later root
+        for _ in range(_ATTEMPTS):
+            found = self._follower.look(self._stands)
+            if found is not self._stands:
+                self._stand_on(found)
+            else:
+                self._look_behind()  # another process of this place may have seen a later one
+            if self._behind is None:
+                return
+            # between our looking and the witness's answer another process may have written, and told it
 
     def check_authentic(self, body: bytes, mac: bytes, *, root: RootId, place: KeysetName, shown: str) -> None:
         """For what lies beside the keysets: IntegrityError unless its MAC counts, as `Roots.check` says."""
@@ -176,18 +181,22 @@ class VerifiedStore:
         """Take the record of this name, or of all, as it is here now for the newest; the names of those that differed.
 
         Only the memory of this checkout changes, and the acceptance is logged. Versions that are known to be
-        compromised or destroyed stay so. All of it also accepts an older root, and sets a damaged memory aside.
+        compromised or destroyed stay so. `store.json` is the header's name. All of it also accepts that and an older
+        root, and sets a damaged memory aside.
         """
         with self._store.lock():
             if name is None:
                 accepted = self._acceptance().of_all()
+            elif name == HEADER:
+                accepted = self._acceptance().of_header()
             else:
                 accepted = self._acceptance().of(_parsed(name, reserved=True))
         self._look_behind()
         return accepted
 
     def _acceptance(self) -> Acceptance:
-        return Acceptance(self.witness, root=self.root, read=self._read, read_all=self._read_all)
+        mark = self._stands.mark
+        return Acceptance(self.witness, root=self.root, header=mark, read=self._read, read_all=self._read_all)
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -211,7 +220,8 @@ class VerifiedStore:
         self._exposed = self._exposure(())
 
     def _look_behind(self) -> None:
-        self._behind = self._stands.behind or self._watch.behind(self._stands.roots.newest)
+        stands, watch = self._stands, self._watch
+        self._behind = stands.behind or watch.behind(stands.roots.newest) or watch.header_behind(stands.mark)
 
     def _read(self, name: KeysetName) -> Record:
         roots = self._open_roots()

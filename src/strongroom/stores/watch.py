@@ -11,7 +11,7 @@ from strongroom.model.record import Record
 from strongroom.sealing.header import Header
 from strongroom.sealing.root import Root
 from strongroom.stores.pins import check_known
-from strongroom.stores.seen import UNKNOWN, Difference, Seen, Verdict, Witness, vanished
+from strongroom.stores.seen import HEADER, UNKNOWN, Difference, HeaderMark, Seen, Verdict, Witness, vanished
 
 log = logging.getLogger("strongroom")
 
@@ -48,6 +48,19 @@ class Watch:
         return StaleError(
             f"the header is of root {root.number}, and {which} was seen",
             hint="'git log' tells which one is right; if this one is: strongroom witness accept",
+        )
+
+    def header_behind(self, mark: HeaderMark) -> StaleError | None:
+        """Why a header is stale: of this root, too, a later one was seen, or another one."""
+        try:
+            found = self.witness.check_header(mark)
+        except (FormatError, StoreError):
+            return None  # each record says so
+        if not found:
+            return None
+        return StaleError(
+            f"the header is stale: {'; '.join(map(str, found))}",
+            hint=f"'git pull' may bring the newer one; if this one is right: strongroom witness accept {HEADER}",
         )
 
     def check_follows(self, header: Header, root: Root) -> None:

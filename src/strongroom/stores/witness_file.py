@@ -13,7 +13,19 @@ from strongroom.model.names import KeyId, KeysetName, Revision, RootId, StoreId,
 from strongroom.model.record import Record
 from strongroom.model.states import KeyState
 from strongroom.sealing.root import Root
-from strongroom.stores.seen import NO_STATES, UNKNOWN, Seen, Verdict, Witness, differences, final_states, united
+from strongroom.stores.seen import (
+    HEADER,
+    NO_STATES,
+    UNKNOWN,
+    Difference,
+    HeaderMark,
+    Seen,
+    Verdict,
+    Witness,
+    differences,
+    final_states,
+    united,
+)
 from strongroom.stores.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
@@ -115,12 +127,12 @@ class FileWitness:
 
     def known_names(self) -> frozenset[KeysetName]:
         """The records that were seen and whose end nobody accepted."""
-        return frozenset(KeysetName(row[0]) for row in self._rows().values() if row[1])
+        return frozenset(KeysetName(row[0]) for row in self._records().values() if row[1])
 
     def show(self, name: KeysetName | None = None) -> tuple[Seen, ...]:
         """What was seen of the record of this name, if anything; None: everything, by name."""
         if name is None:
-            return tuple(self._seen(row) for row in self._rows().values())
+            return tuple(self._seen(row) for row in self._records().values())
         row = self._file.row(_ONE, name)
         return () if row is None else (self._seen(row),)
 
@@ -137,6 +149,34 @@ class FileWitness:
             "none" if row is None else row[1],
             "none" if record is None else record.keyset.revision,
         )
+
+    # -- the header, a row among the records ------------------------------------------------------------------------
+
+    def check_header(self, mark: HeaderMark) -> tuple[Difference, ...]:
+        """In what a header falls behind the one that was seen; it is learned if it is news."""
+        seen = self.seen_header()
+        if seen == mark:
+            return ()
+        found = () if seen is None else seen.differences(mark)
+        if not found:
+            try:
+                with self._file.writing() as connection:
+                    held = _mark(connection.execute(_ONE, (HEADER,)).fetchone())
+                    if held is None or not held.differences(mark):
+                        connection.execute(_PUT, _header_row(mark))
+            except StoreError as error:
+                log.warning("header=%d error=%s event=witness-not-written", mark.revision, ascii(str(error)))
+        return found
+
+    def seen_header(self) -> HeaderMark | None:
+        """The newest header that was seen."""
+        return _mark(self._file.row(_ONE, HEADER))
+
+    def accept_header(self, mark: HeaderMark) -> None:
+        """Take this header for the newest, older or not."""
+        with self._file.writing() as connection:
+            connection.execute(_PUT, _header_row(mark))
+        log.warning("header=%d event=witness-accepted-header", mark.revision)
 
     # -- roots ------------------------------------------------------------------------------------------------------
 
@@ -168,6 +208,11 @@ class FileWitness:
         return tuple(each for each in found if each != self._store)
 
     # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _records(self) -> dict[str, _Row]:
+        rows = self._rows()
+        rows.pop(HEADER, None)
+        return rows
 
     def _rows(self) -> dict[str, _Row]:
         return {row[0]: row for row in self._file.rows(_ALL)}
@@ -218,6 +263,14 @@ class FileWitness:
 
     def _unreadable(self, name: object) -> Exception:
         return self._file.damaged(f"what it says of {str(name)[:80]!r} was never written by us")
+
+
+def _header_row(mark: HeaderMark) -> _Row:
+    return (HEADER, mark.revision, mark.digest, "", "")
+
+
+def _mark(row: _Row | None) -> HeaderMark | None:
+    return None if row is None else HeaderMark(Revision(row[1]), row[2])
 
 
 def _present(connection: sqlite3.Connection, news: Sequence[Record]) -> dict[str, _Row]:
