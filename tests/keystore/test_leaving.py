@@ -96,6 +96,7 @@ def test_a_removal_that_was_broken_off_goes_on_with_the_same_command(team: Scene
         assert (done.root, done.files) == (2, ("password.txt",))
 
 
+@pytest.mark.slow
 def test_what_is_not_done_of_a_removal_is_told_and_done_by_the_same_command(
     team: Scene, alice: GpgHome, bob: GpgHome
 ) -> None:
@@ -186,6 +187,13 @@ def test_the_issuer_goes_on_without_him_and_workers_follow_with_no_failed_call(
             assert box.decrypt(keystore.fernet("box").encrypt(b"new")) == b"new"
             assert worker.standing is not None
             assert (worker.standing.moved_on, worker.standing.places[0].trouble) == (True, "")
+            told = examine(str(team.directory), environ=team.environ).findings
+            assert [(each.about, each.hint[:28]) for each in told if each.level == "warning"] == [
+                ("exposed", "strongroom rotate --exposed,"),
+                ("worker group web", "strongroom worker rotate web"),
+            ]
+            told = examine(f"file:{place}?group=web", environ=machine).findings
+            assert [each.about for each in told if each.level == "warning"] == ["identity"]
             serial = worker.standing.serial
             true = parse(before)
             later = true.header.replace(b'"serial":%d' % true.serial, b'"serial":%d' % (serial + 9))

@@ -15,6 +15,7 @@ from strongroom.keystore.environment import Environment
 from strongroom.keystore.examining_history import search_history
 from strongroom.keystore.examining_host import look_around
 from strongroom.keystore.examining_keys import look_at_keys
+from strongroom.keystore.examining_leaving import look_at_leaving
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import directory_of, holds_store, split_url
 from strongroom.keystore.findings import Examination, Finding
@@ -55,6 +56,7 @@ def examine(
             opens = True
             findings += _inside(keystore)
             findings += look_at_keys(keystore, environ)
+            findings += look_at_leaving(keystore, environ)
     except StrongroomError as error:
         findings.append(Finding(level="problem", about="store", fact=str(error), hint=error.hint))
     directory = _directory(location, environ)
