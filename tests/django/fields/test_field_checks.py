@@ -92,8 +92,9 @@ def test_types_of_keysets_are_read_from_the_stores_files(development: Path) -> N
         assert ids(a=encrypted(char(), keyset="columns", index=INDEX)) == set()
 
 
-def meta_ids(**meta: Any) -> set[str | None]:
+def meta_ids(fields: dict[str, Any] | None = None, **meta: Any) -> set[str | None]:
     made = model(
+        **(fields or {}),
         name=char(),
         a=encrypted(char(null=True), keyset="columns", index=INDEX),
         b=encrypted(char(), keyset="columns"),
@@ -131,6 +132,25 @@ def meta_ids(**meta: Any) -> set[str | None]:
 )
 def test_e025_what_goes_by_cells(meta: dict[str, Any]) -> None:
     assert meta_ids(**meta) == {"strongroom.E025"}
+
+
+def test_e025_a_primary_key_of_several_and_dates_that_validation_looks_up() -> None:
+    for fields in (
+        {"pk": models.CompositePrimaryKey("name", "b")},
+        {"day": encrypted(models.DateField(), keyset="columns"), "c": char(unique_for_month="day")},
+        {"day": models.DateField(), "c": encrypted(char(unique_for_date="day"), keyset="columns")},
+    ):
+        assert meta_ids(fields) == {"strongroom.E025"}
+    indexed = encrypted(char(unique_for_year="day"), keyset="columns", index=INDEX)
+    assert meta_ids({"day": models.DateField(), "c": indexed}) == set()
+
+
+def test_e015_a_field_inside_another_one() -> None:
+    fields: Any = pytest.importorskip("django.contrib.postgres.fields")
+    found = fields.ArrayField(encrypted(char(), keyset="columns"))
+    found.set_attributes_from_name("a")
+    found.model = Student
+    assert any("(strongroom.E015)" in message.msg for message in found.check())
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,17 @@ import sys
 import textwrap
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, migrations, models
 from django.db.migrations.autodetector import MigrationAutodetector
+from django.db.migrations.optimizer import MigrationOptimizer
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.writer import MigrationWriter
 
-from strongroom.django.encrypted import is_encrypted
+from strongroom.django.encrypted import encrypted, is_encrypted
 from tests.django.school import models as school_models
 from tests.django.school.models import Grade, Sealed, Student
 
@@ -217,3 +219,30 @@ def test_columns_are_added_altered_and_filled_by_migrations(site: Site) -> None:
 def test_two_fields_of_one_id_are_told(site: Site) -> None:
     site.models(MODELS.replace('keyset="columns", context="ward"', 'keyset="columns", id="clinic.Patient.ssn"'))
     assert "(strongroom.E023)" in site.django("check", exits=1)
+
+
+def test_a_squash_keeps_the_id_and_the_last_form_of_a_field() -> None:
+    def sealed(field: models.Field[Any, Any], **also: Any) -> Any:
+        return encrypted(field, keyset="columns", **also)
+
+    steps = [
+        migrations.CreateModel("Patient", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.AddField("Patient", "ssn", sealed(models.CharField(max_length=9), id="clinic.Patient.ssn")),
+        migrations.RenameField("Patient", "ssn", "number"),
+        migrations.AlterField("Patient", "number", sealed(models.IntegerField(), id="clinic.Patient.ssn")),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[migrations.AlterField("Patient", "number", sealed(models.TextField(), id="x"))]
+        ),
+    ]
+    created, separate = MigrationOptimizer().optimize(steps, "clinic")
+    field = dict(created.fields)["number"]
+    assert isinstance(separate, migrations.SeparateDatabaseAndState)
+    assert is_encrypted(field)
+    assert isinstance(field, models.IntegerField)
+    assert field.given_id == "clinic.Patient.ssn"
+    state = ProjectState()
+    for step in (created, separate):
+        step.state_forwards("clinic", state)
+    last: Any = state.apps.get_model("clinic", "Patient")._meta.get_field("number")
+    assert isinstance(last, models.TextField)
+    assert last.field_id == "x"

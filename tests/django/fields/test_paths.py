@@ -157,7 +157,7 @@ def test_values_only_defer_and_raw(school: KeyStore) -> None:
     assert next(Student.objects.iterator(chunk_size=1)).ssn == ADA
     assert Student.objects.annotate(number=F("ssn")).values_list("number", flat=True).get() == ADA
     assert Student.objects.annotate(number=F("ssn")).get().number == ADA
-    assert Student.objects.union(Student.objects.filter(name="x")).values_list("ssn", flat=True)[0] == ADA
+    assert Student.objects.union(Student.objects.filter(name="x"), all=True).values_list("ssn", flat=True)[0] == ADA
 
 
 def test_a_deferred_value_is_left_alone_by_save(school: KeyStore) -> None:

@@ -5,10 +5,11 @@ A database can carry a cell and see whether it is NULL; whatever else it compute
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from django.core.exceptions import FieldError
+from django.db.models import F
 from django.db.models.expressions import Case, Col, Value
 from django.db.models.functions import Cast
 
@@ -37,8 +38,12 @@ class SealedCol(Col):
         query = compiler.query
         annotated = any(each is self for each in query.annotation_select.values())
         self.for_model = query.default_cols and not annotated
+        if items := query.order_by or (query.get_meta().ordering if query.default_ordering else ()):
+            self._check_order(query, items)
         if not self.for_model:
             field = self.target
+            if query.combinator and not (query.combinator == "union" and query.combinator_all):
+                _refuse(field, "no two cells are equal, so rows cannot be told apart: union(…, all=True) goes")
             if query.subquery:
                 _refuse(field, "a subquery would hand its cells to the database, where no two are equal")
             if query.distinct or query.group_by is not None:
@@ -46,6 +51,20 @@ class SealedCol(Col):
             if field.context_names is not None:
                 _refuse(field, f"its cells open only with their row's {', '.join(field.context_names)}; read instances")
         return self.or_plaintext(sql, compiler.connection), ()
+
+    def _check_order(self, query: Any, items: Sequence[Any]) -> None:
+        # by an alias, or by its place in the list, the database would sort cells without this being asked
+        mine = {name for name, each in query.annotation_select.items() if each is self}
+        for name in {name for item in items for name in _ordered_by(item)}:
+            if name in mine or (name not in query.annotations and self._is_reached(query, name)):
+                _refuse(self.target, "the database sees cells only, and cannot sort by what is in them")
+
+    def _is_reached(self, query: Any, name: str) -> bool:
+        try:
+            _, field, targets, _ = query.names_to_path(name.split("__"), query.get_meta())
+        except FieldError:  # a transform, or a name of something else
+            return False
+        return field is self.target or self.target in targets
 
     def or_plaintext(self, sql: str, connection: Any) -> str:
         """The cell or, where there is none and EncryptColumn is under way, what the column before it holds."""
@@ -58,6 +77,18 @@ class SealedCol(Col):
 
     def get_db_converters(self, connection: Any) -> list[Any]:
         return [converter(self.target, for_model=self.for_model)]
+
+
+def _ordered_by(item: Any) -> Iterator[str]:
+    """The names in an item of ORDER BY."""
+    if isinstance(item, str):
+        yield item.lstrip("-+")
+    elif isinstance(item, F):
+        yield str(vars(item)["name"])
+    else:
+        for each in item.get_source_expressions():
+            if each is not None:
+                yield from _ordered_by(each)
 
 
 class _Unusable(list[Any]):

@@ -1,5 +1,6 @@
 """Checks of one encrypted field, told with Django's own about it. They read models and what a store's files say.
 
+strongroom.E015  an encrypted field inside another one, such as PostgreSQL's arrays
 strongroom.E020  a keyset, or the alias of a store, that cannot be
 strongroom.E021  unique or db_index on cells, of which no two are equal
 strongroom.E024  a context that a row does not have, or has too late
@@ -36,6 +37,10 @@ _SEALING = (KeyType.AES256_GCM, KeyType.XAES256_GCM, KeyType.FERNET)
 
 def check_field(field: SealedField) -> Iterator[Message]:
     """All that can be said of a field by itself."""
+    if field.given_id is None:
+        hint = "encrypt the whole: encrypted(ArrayField(…), keyset=…)"
+        yield _error(field, "an encrypted field stands inside another one, and would have no column", hint, "E015")
+        return
     yield from _names(field)
     yield from _uniqueness(field)
     yield from _context(field)

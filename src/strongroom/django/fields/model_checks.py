@@ -68,14 +68,16 @@ def check_models(app_configs: Any, **kwargs: Any) -> list[Message]:
     for model in apps.get_models(include_auto_created=True):
         meta: Any = model._meta
         named: list[tuple[str, Iterable[str]]] = [
-            ("ordering", [_plain(name) for name in meta.ordering]),
-            ("unique_together", [name for names in meta.unique_together for name in names]),
+            ("Meta.ordering", [_plain(name) for name in meta.ordering]),
+            ("Meta.unique_together", [name for names in meta.unique_together for name in names]),
             (
-                "get_latest_by",
+                "Meta.get_latest_by",
                 [meta.get_latest_by] if isinstance(meta.get_latest_by, str) else meta.get_latest_by or (),
             ),
-            *(("indexes", _of_index(index)) for index in meta.indexes),
-            *(("constraints", _of_constraint(each)) for each in meta.constraints),
+            *(("Meta.indexes", _of_index(index)) for index in meta.indexes),
+            *(("Meta.constraints", _of_constraint(each)) for each in meta.constraints),
+            ("the primary key", [field.name for field in getattr(meta, "pk_fields", ())]),
+            *(_unique_for(field) for field in meta.local_fields),
         ]
         for option, names in named:
             for name in names:
@@ -88,7 +90,7 @@ def check_models(app_configs: Any, **kwargs: Any) -> list[Message]:
                     )
                     found.append(
                         checks.Error(
-                            f"Meta.{option} goes by {field}, whose cells have no order and are never equal",
+                            f"{option} goes by {field}, whose cells have no order and are never equal",
                             hint=hint,
                             obj=model,
                             id="strongroom.E025",
@@ -202,6 +204,13 @@ def _of_constraint(constraint: Any) -> list[str]:
     names = list(getattr(constraint, "fields", ()))
     names += [_plain(each) for each in getattr(constraint, "expressions", ())]
     return [*names, *_in_condition(getattr(constraint, "condition", None))]
+
+
+def _unique_for(field: Any) -> tuple[str, list[str]]:
+    """What validation looks up for unique_for_date and its like: the field's value (by its index), and the date."""
+    dates = [name for name in (field.unique_for_date, field.unique_for_month, field.unique_for_year) if name]
+    findable = not isinstance(field, SealedField) or (field.index is not None and field.index.bits == MAX_BITS)
+    return f"unique_for_date of {field.name}", [*dates, *([] if findable or not dates else [field.name])]
 
 
 def _in_condition(condition: Any) -> list[str]:

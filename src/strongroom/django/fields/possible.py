@@ -17,6 +17,8 @@ def check_possible(field: AnyField) -> None:
         raise FieldError(f"{what} cannot be encrypted: the database joins by it")
     if field.generated or isinstance(field, models.AutoField) or not _has_column(field):
         raise FieldError(f"{what} cannot be encrypted: the database makes its values")
+    if any(kind.__name__ == "SearchVectorField" for kind in type(field).__mro__):
+        raise FieldError(f"{what} cannot be encrypted: the database makes its words, and searches by them")
     if field.primary_key:
         raise FieldError("a primary key cannot be encrypted: every row is found and joined by it")
     if field.has_db_default():

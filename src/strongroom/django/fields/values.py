@@ -50,7 +50,9 @@ class Codec:
             return value.encode("utf-8")
         field = self._field
         if self._prepare:  # a field of a third party that prepares its values there and nowhere else
-            value = field.get_db_prep_value(value, connection, prepared=False)
+            prepared = field.get_db_prep_value(value, connection, prepared=False)
+            # a list (PostgreSQL's arrays) is for the driver: its items are written as the field's fixtures have them
+            value = value if isinstance(prepared, list) else prepared
         else:
             value = field.get_prep_value(value)
         written: bytes = self._write(field, value)
