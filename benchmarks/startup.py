@@ -19,10 +19,7 @@ from benchmarks._timing import Row, Timing, main
 LIMIT = Timing(0.100, 0.100)
 ROUNDS = 15
 # what `strongroom blackbox cat` imports before it starts gpg, which takes its own time
-CAT = (
-    "import strongroom.cli.main, strongroom.cli.commands.blackbox, strongroom.blackbox.reading, "
-    "strongroom.openpgp.discovery as d; strongroom.blackbox.reading.Reader"
-)
+CAT = "import strongroom.cli.front, strongroom.blackbox.reading, strongroom.openpgp.discovery"
 
 
 def rows() -> list[Row]:

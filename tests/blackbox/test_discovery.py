@@ -101,7 +101,7 @@ def test_a_missing_data_directory_is_diagnosed(root: Path) -> None:
     with pytest.raises(NotFoundError) as caught:
         find(root, environ={"BLACKBOXDATA": "nowhere"})
     assert "'nowhere'" in str(caught.value)
-    assert "strongroom init" in caught.value.hint
+    assert "strongroom blackbox initialize" in caught.value.hint
 
 
 @pytest.mark.parametrize("typed", ["f", "./f", "../sub/f", "../sub//f", "deep/../f"])

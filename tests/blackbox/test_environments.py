@@ -8,7 +8,7 @@ import pytest
 
 from strongroom.blackbox import Repository
 from strongroom.blackbox.discovery import environments
-from strongroom.errors import ExistsError, NotFoundError, PathError
+from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, PathError, SettingsError, StrongroomError
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes
 from tests.blackbox.teams import fill, nothing_changes, plain, status
@@ -78,3 +78,26 @@ def test_dry_runs_of_everything_that_writes(
             repo.deregister("f", dry_run=True),
         ]
     assert all(each.changed and not each.committed for each in done)
+
+
+def test_an_environment_below_directories_that_are_not_there_yet_or_in_an_empty_one(
+    work_tree: Path, as_alice: Engine, alice_key: Certificate
+) -> None:
+    def create(data: str) -> Repository:
+        return Repository.create(work_tree, data=data, admin=alice_key, label="alice@example.org", engine=as_alice)
+
+    assert create("env/prod").admins() == ("alice@example.org",)
+    (work_tree / "env" / "test").mkdir()
+    assert create("env/test").admins() == ("alice@example.org",)
+    with pytest.raises(ExistsError):
+        create("env/test")
+    (work_tree / "docs").mkdir()
+    (work_tree / "docs" / "page").write_text("page")
+    with pytest.raises(BlackBoxError, match="no directory of BlackBox's, and it is not empty"):
+        create("docs")
+    (work_tree / "file").write_text("file")
+    with pytest.raises(StrongroomError):
+        create("file/prod")
+    with pytest.raises(SettingsError):
+        Repository.create(work_tree, data="a/b/c", admin=alice_key, label="-x", engine=as_alice)
+    assert not (work_tree / "a").exists(), "nothing is left of what failed"

@@ -105,9 +105,13 @@ def _stage_removal(site: Site, change: Change, going: Collection[str], gone: Seq
 
 
 def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:
+    """The data directory, with those above it that are missing, and the first lists. After a failure none is there."""
     line = check_label(label)
-    site.tree.make_directory(site.place.data)
+    made: list[str] = []
     try:
+        for name in _missing_directories(site):
+            site.tree.make_directory(name)
+            made.append(name)
         with site.writing(commit=commit) as control, site.changing(control) as change:
             first = site.registry.empty()
             added = _with_admin(site, admin, line)
@@ -117,8 +121,15 @@ def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:
             if commit:
                 control.commit((*first, *added.names), "INITIALIZE BLACKBOX")
     except BaseException:
-        site.tree.remove_directory(site.place.data, leftovers=(LOCK,))
+        for name in reversed(made):
+            site.tree.remove_directory(name, leftovers=(LOCK,))
         raise
+
+
+def _missing_directories(site: Site) -> list[str]:
+    *above, _ = data = site.place.data.split("/")
+    paths = ["/".join(data[:length]) for length in range(1, len(above) + 2)]
+    return [path for path in paths if not (site.root / path).is_dir()]
 
 
 @dataclass(frozen=True, slots=True)

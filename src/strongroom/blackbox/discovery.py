@@ -36,7 +36,7 @@ def find(start: Path, *, environ: Mapping[str, str]) -> Place:
     if not (root / data).is_dir():
         raise NotFoundError(
             f"no BlackBox repository: there is no {data!r} in {str(root)!r}",
-            hint="'strongroom init' makes one; BLACKBOX_REPOBASE and BLACKBOXDATA say where it is",
+            hint="'strongroom blackbox initialize' makes one; BLACKBOX_REPOBASE and BLACKBOXDATA say where it is",
         )
     return Place(root=root, data=data)
 

@@ -54,7 +54,8 @@ class Repository(Site):
         """A new repository at `base` with one admin, as `blackbox_initialize` and `blackbox_addadmin` leave it.
 
         `base` is the top of a git work tree, or outside of any. `data` is `.blackbox`, or the directory of one more
-        environment: `.blackbox-TEAM`. ExistsError if there is that one already. A dry run only looks.
+        environment: `.blackbox-TEAM`. ExistsError if there is that one already, BlackBoxError if something else is in
+        that place. A dry run only looks.
         """
         root = base.resolve()
         top = discovery.git_top(root)
@@ -65,8 +66,13 @@ class Repository(Site):
             )
         name = layout.parse_name(data)
         for taken in layout.DATA_DIRECTORIES if name in layout.DATA_DIRECTORIES else (name,):
-            if os.path.lexists(root / taken):
+            if any(os.path.lexists(root / taken / held) for held in (layout.ADMINS, layout.FILES)):
                 raise ExistsError(f"there is {taken!r} in {str(root)!r} already")
+            if os.path.lexists(root / taken) and not _is_empty(root / taken):
+                raise BlackBoxError(
+                    f"{taken!r} in {str(root)!r} is no directory of BlackBox's, and it is not empty",
+                    hint="BLACKBOXDATA names another one for: strongroom blackbox initialize",
+                )
         place = discovery.Place(root=root, data=name)
         repository = cls(place, engine=engine, environ=environ, clock=clock)
         if not dry_run:
@@ -91,3 +97,8 @@ class Repository(Site):
     differences = history.differences
     admin_statuses = overview.admin_statuses
     file_statuses = overview.file_statuses
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether an empty directory stands there, and no link to one."""
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())

@@ -138,10 +138,16 @@ def warn_written(session: Session, done: Written) -> None:
 
 
 def to_commit(session: Session, changed: Sequence[str], *, committed: bool) -> None:
-    """For a person: how to commit what was left uncommitted."""
-    if not committed and not session.as_json:
+    """For a person: how to commit what was left uncommitted, where there is git."""
+    if not committed and not session.as_json and _in_git():
         names = " ".join(shlex.quote(name) for name in changed)
         output.tell(f"not committed; from the top of the repository: git add -A -- {names} && git commit")
+
+
+def _in_git() -> bool:
+    from strongroom.blackbox.discovery import current_directory, git_top
+
+    return git_top((current_directory() / os.environ.get("BLACKBOX_REPOBASE", "")).resolve()) is not None
 
 
 @contextmanager

@@ -240,7 +240,7 @@ def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool, dry
     for each in approvals.admins:
         output.tell(f"{'would be ' if dry_run else ''}approved: {each.fingerprint} {each.name}")
     for key in approvals.unapproved():
-        output.tell(f"listed and not approved: {key.fingerprint} {key.label}")
+        output.tell(f"listed and not approved: {key.label}")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom blackbox exposed carol@example.org"))

@@ -69,6 +69,12 @@ def deregister_file(session: Session, file: str, commit: bool, dry_run: bool) ->
         repository.name_of(file), protected=protected_in(repository), commit=commit, dry_run=dry_run
     )
     tell_written(session, "deregistered", done, dry_run=dry_run)
+    for plain in done.files:
+        if f"{plain}.gpg" in done.changed and not dry_run and not os.path.lexists(repository.root / plain):
+            output.warn(
+                f"there is no plaintext of {plain!r} here: what it held is in git's history only",
+                as_json=session.as_json,
+            )
 
 
 @click.command(
