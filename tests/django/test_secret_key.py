@@ -189,3 +189,10 @@ def test_a_workers_settings_that_name_a_cache_of_django_are_refused() -> None:
         django_secret_key(NAME, settings={"CACHE": "default"})
     with pytest.raises(SettingsError, match="not a setting"):
         django_secret_key(NAME, settings={"STOR": "/srv"})
+
+
+def test_a_site_without_its_store_ends_with_the_next_command(tmp_path: Path) -> None:
+    environ = {"REGISTRAR_STORE": str(tmp_path / "nowhere"), "REGISTRAR_DATA": str(tmp_path)}
+    told = python("manage.py", "check", environ=environ).stderr.rstrip().splitlines()
+    assert told[-2].startswith("strongroom.errors.NotFoundError: there is no store in")
+    assert told[-1] == "hint: 'strongroom init' makes one; --store names another"

@@ -56,15 +56,34 @@ class SealedAdmin(_Base):
         by_name = {each.__name__: each for each in list_display if isinstance(each, _Shown)}
         return None if links is None else [by_name.get(each, each) for each in links]
 
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The list; without what was searched for where that cannot be looked up, with the reason."""
+        try:
+            return super().changelist_view(request, *args, **kwargs)
+        except StrongroomError as error:
+            if not request.GET:
+                raise
+            return self._to_the_list(request, error)
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The page of a new row; back to the list, with the reason, where nothing can be encrypted now."""
+        try:
+            return super().add_view(request, *args, **kwargs)
+        except StrongroomError as error:
+            return self._to_the_list(request, error)
+
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """The page of a row; back to the list, with the reason, where a cell of it does not open."""
         try:
             return super().change_view(request, object_id, *args, **kwargs)
         except StrongroomError as error:
-            self.message_user(request, f"{error} ({error.hint})" if error.hint else str(error), messages.ERROR)
-            meta = self.model._meta
-            page = f"{self.admin_site.name}:{meta.app_label}_{meta.model_name}_changelist"
-            return HttpResponseRedirect(reverse(page))
+            return self._to_the_list(request, error)
+
+    def _to_the_list(self, request: HttpRequest, error: StrongroomError) -> HttpResponse:
+        self.message_user(request, f"{error} ({error.hint})" if error.hint else str(error), messages.ERROR)
+        meta = self.model._meta
+        page = f"{self.admin_site.name}:{meta.app_label}_{meta.model_name}_changelist"
+        return HttpResponseRedirect(reverse(page))
 
     def _shown(self) -> dict[Any, _Shown]:
         fields = [field for model in (self.model, *self.model._meta.all_parents) for field in encrypted_fields(model)]

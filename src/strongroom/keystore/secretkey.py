@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, Self, SupportsIndex
 
 from strongroom.caching.forklock import ForkLock
 from strongroom.caching.locating import DJANGO_SCHEME
-from strongroom.errors import SettingsError
+from strongroom.errors import SettingsError, StrongroomError
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import split_url
 from strongroom.keystore.live import Snapshot
@@ -51,8 +51,13 @@ def django_secret_key(
     said = StoreSettings(store=None if store is None else str(Path(store)), pin=pin)
     if settings is not None:
         said = said.over(_with_urls(StoreSettings.from_mapping(settings)))
-    keys = _Keys(name, said)
-    keys.read()
+    try:
+        keys = _Keys(name, said)
+        keys.read()
+    except StrongroomError as error:
+        if error.hint:  # nobody catches it in a settings file: the traceback is all that is seen of it
+            error.add_note(f"hint: {error.hint}")
+        raise
     return SecretKey(keys), SecretKeyFallbacks(keys)
 
 

@@ -123,3 +123,20 @@ def test_values_of_models_are_shown_by_their_choices(school: KeyStore) -> None:
     row: Any = Sealed._base_manager.create(image_name="good")
     assert row.get_image_name_display() == "In good standing"
     assert isinstance(Sealed._meta.get_field("image_name"), models.CharField)
+
+
+def test_what_cannot_be_looked_up_or_encrypted_leads_back_to_the_list_with_the_reason(
+    school: KeyStore, client: Client
+) -> None:
+    Student.objects.create(name="Ada", ssn=ADA, born=None)
+    school.suspend("index", 1, reason="a look")
+    answer = client.get("/admin/school/student/?q=078-05-1120", follow=True)
+    assert answer.redirect_chain == [("/admin/school/student/", 302)]
+    assert b"ersion 1 of &#x27;index&#x27; is suspended" in answer.content
+    assert b"strongroom resume index 1" in answer.content
+    form = {"name": "Bob", "ssn": BOB, "note": "", "nickname": "", "phone": "", "remarks": "{}", "born": ""}
+    for page in ("add/", f"{Student.objects.get(name='Ada').pk}/change/"):
+        told = client.post(f"/admin/school/student/{page}", form, follow=True)
+        assert told.redirect_chain == [("/admin/school/student/", 302)]
+        assert b"suspended" in told.content
+    assert [row.name for row in Student.objects.all()] == ["Ada"]
