@@ -575,6 +575,41 @@ def test_a_store_that_is_replaced_in_its_place_is_foreign(store: Scene, tmp_path
     assert "pin" in caught.value.hint
 
 
+def test_a_link_that_a_commit_brought_leads_to_no_other_store(store: Scene, tmp_path: Path) -> None:
+    other = Scene(top=repository(tmp_path / "other"), state=tmp_path / "other-state", user=store.user)
+    other.found()
+    shutil.move(store.directory, store.top / "ours")
+    shutil.copytree(other.directory, store.top / "vendored")
+    store.directory.symlink_to("vendored")
+    (store.top / "a").mkdir()
+    for location in (store.top, store.directory, store.top / "a" / ".." / ".strongroom"):
+        with pytest.raises(ForeignStoreError, match="stands where"):
+            open_store(location, environ=store.environ)
+    store.directory.unlink()
+    store.directory.symlink_to("ours")
+    with store.open() as keystore:
+        assert keystore.notices == (), "the same store, wherever the link leads"
+    store.directory.unlink()
+    store.directory.symlink_to("vendored")
+    with pytest.raises(ForeignStoreError):
+        store.open()
+
+
+def test_a_nearer_store_that_was_never_seen_is_not_taken_for_the_one_further_up(store: Scene, tmp_path: Path) -> None:
+    store.open().close()
+    other = Scene(top=repository(tmp_path / "other"), state=tmp_path / "other-state", user=store.user)
+    other.found()
+    below = store.top / "app" / "src"
+    below.mkdir(parents=True)
+    shutil.copytree(other.directory, store.top / "app" / ".strongroom")
+    with standing_in(below), pytest.raises(ForeignStoreError, match="stands where"):
+        open_store(environ=store.environ)
+    with open_store(store.top / "app", environ=store.environ) as keystore:
+        assert "never opened" in keystore.notices[0], "who names it means it, and is told"
+    with standing_in(below), open_store(environ=store.environ) as keystore:
+        assert keystore.notices == (), "from then on it is known"
+
+
 def test_without_a_place_for_a_witness_every_opening_is_told(store: Scene) -> None:
     homeless = {"PATH": os.environ["PATH"], "GNUPGHOME": str(store.user.home)}
     for _ in range(2):

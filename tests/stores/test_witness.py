@@ -187,8 +187,17 @@ def test_another_checkout_of_the_store_has_a_memory_of_its_own(
 
 def test_a_checkout_reached_through_a_link_is_the_same(witness: FileWitness, place: Path, tmp_path: Path) -> None:
     causes(witness, SECOND)
-    (tmp_path / "link").symlink_to(tmp_path)
-    assert Cause.OLDER in causes(opened(place, tmp_path / "link"), FIRST)
+    (tmp_path / "link").symlink_to(tmp_path.parent)
+    assert Cause.OLDER in causes(opened(place, tmp_path / "link" / tmp_path.name), FIRST)
+
+
+def test_a_link_in_the_place_of_a_checkout_is_that_place(witness: FileWitness, place: Path, tmp_path: Path) -> None:
+    here = tmp_path / "store"
+    here.mkdir()
+    causes(opened(place, here), SECOND)
+    here.rename(tmp_path / "older copy")
+    here.symlink_to("older copy")
+    assert Cause.OLDER in causes(opened(place, here), FIRST)
 
 
 def test_other_stores_in_the_same_place_are_known(witness: FileWitness, place: Path, tmp_path: Path) -> None:

@@ -156,7 +156,13 @@ def _open_sealed(
             raise
         hint = f"{error.hint}; a machine sets STRONGROOM_IDENTITY_FILE; strongroom doctor tells more"
         raise NoSecretKeyError(str(error), hint=hint) from None
-    witness = open_witness(unsealed.header.store, directory, setting=settings.witness, environ=environ)
+    witness = open_witness(
+        unsealed.header.store,
+        directory,
+        setting=settings.witness,
+        searched=settings.store is None,  # a nearer one that a commit brought is not taken for the one further up
+        environ=environ,
+    )
     notices = check_origin(unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict)
     if unsealed.header.registered and store.lies_open(unsealed.header.root):
         # elsewhere it is an exposed root; this team asked for it (DESIGN section 4, init --register)

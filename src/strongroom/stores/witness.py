@@ -23,9 +23,17 @@ _WHERE: Final = "set STRONGROOM_STATE to a directory of this account"
 
 
 def open_witness(
-    store: StoreId, checkout: Path, *, setting: Path | None = None, environ: Mapping[str, str] | None = None
+    store: StoreId,
+    checkout: Path,
+    *,
+    setting: Path | None = None,
+    searched: bool = False,
+    environ: Mapping[str, str] | None = None,
 ) -> Witness:
     """The witness of the store in the directory `checkout`; a NoWitness, which says why, where there is no place.
+
+    What was seen where the directory leads, if it is a link, counts against another store here; and, if it was
+    `searched` upwards and is the nearest, what was seen in the directories of this name further up.
 
     `setting` is a directory, made if it is missing. One that was asked for and cannot be used is a StoreError: whoever
     names a place relies on it. Nothing is written before something is learned.
@@ -40,9 +48,27 @@ def open_witness(
                 hint="let WITNESS (STRONGROOM_WITNESS) name a directory that this account alone can write",
             )
         return NoWitness(problem)
-    real = os.path.realpath(checkout)
-    mark = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
-    return FileWitness(place / f"{store.hex()}-{mark}.sqlite", store=store)
+    here = _where(checkout)
+    others = [Path(os.path.realpath(checkout))]
+    if searched:
+        others += [above / here.name for above in here.parent.parents]
+    path = place / f"{store.hex()}-{_mark(here)}.sqlite"
+    return FileWitness(path, store=store, others=[_mark(other) for other in others])
+
+
+def _where(checkout: Path) -> Path:
+    """The path that stands for a checkout: without links above it, but not through a link that it is itself.
+
+    A committed link could lead to another store than the directory that was there before.
+    """
+    plain = checkout.absolute()
+    if plain.name in {"", ".."}:
+        return Path(os.path.realpath(plain))
+    return Path(os.path.realpath(plain.parent)) / plain.name
+
+
+def _mark(place: Path) -> str:
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
 
 
 def witness_directory(*, setting: Path | None = None, environ: Mapping[str, str] | None = None) -> Path | None:

@@ -64,9 +64,11 @@ class FileWitness:
 
     absence = ""
 
-    def __init__(self, path: Path, *, store: StoreId) -> None:
+    def __init__(self, path: Path, *, store: StoreId, others: Sequence[str] = ()) -> None:
+        """`others` are how the names of witnesses for other places end, whose stores are rivals of this one."""
         self.path = path
         self._store = store
+        self._others = others
         self._file = SqliteFile(path, what="the witness", version=VERSION, schema=_SCHEMA, repair=_REPAIR)
 
     def __repr__(self) -> str:
@@ -199,10 +201,10 @@ class FileWitness:
         log.warning("root=%s event=witness-accepted-root", root.number)
 
     def other_stores(self) -> tuple[StoreId, ...]:
-        """Other stores that were seen in this very place: their witnesses end in the same digits."""
-        _, _, place = self.path.stem.partition("-")
+        """Other stores that were seen in this very place, or in a rival's: their witnesses end in the same digits."""
+        places = dict.fromkeys([self.path.stem.partition("-")[2], *self._others])
         found = []
-        for file in sorted(self.path.parent.glob(f"*-{place}.sqlite")):
+        for file in (file for place in places for file in sorted(self.path.parent.glob(f"*-{place}.sqlite"))):
             with contextlib.suppress(ValueError):
                 found.append(StoreId(bytes.fromhex(file.stem.partition("-")[0])))
         return tuple(each for each in found if each != self._store)
