@@ -72,3 +72,35 @@ def test_after_a_rotation_of_the_root_the_newest_root_s_branch_stands(here: Clon
     told = here.git("merge", "--no-edit", "side")
     assert "stays as the branch with the newest root has it" in told
     assert grants(here) == []
+
+
+def test_a_group_that_only_the_old_branch_has_counts_once_it_is_named(here: Clone) -> None:
+    from strongroom.keystore import workers
+    from strongroom.keystore.opening import open_store
+
+    here.branch("side")
+    granted(here, "create", "web", "--out", str(here.state.parent / "web.identity"))
+    granted(here, "grant", "web", "box")
+    here.commit("side")
+    here.switch("main")
+    with here.open() as keystore:
+        keystore.accept_witness()
+        workers.create_worker(keystore, "mine", here.state.parent / "mine.identity", bits=2048)
+    here.rotate_root()
+    here.commit("rotated the root")
+    here.git("merge", "--no-edit", "side")
+    ran = here.run("publish", "--out", str(here.state.parent / "publication"), "web")
+    assert (ran.status, "strongroom adopt strongroom.workers/web" in ran.stderr) == (1, True), ran.stderr
+    assert here.run("adopt").text == "strongroom.workers/web\n"
+    ran = here.run("adopt", "strongroom.workers/mine")
+    assert (ran.status, "is not under an older root" in ran.stderr) == (1, True)
+    ran = here.run("adopt", "strongroom.workers/web")
+    assert "git add .strongroom/workers/web.json" in ran.stderr
+    assert grants(here) == ["box"]
+    assert here.run("publish", "--out", str(here.state.parent / "publication"), "web").status == 0
+    raw = (here.state.parent / "publication").read_bytes()
+    assert raw.startswith(b'{"format":"strongroom/3 publication"'), "each branch made an issuer, and one signs"
+    url = f"file:{here.state.parent / 'publication'}?group=web"
+    with open_store(url, identity=here.state.parent / "web.identity", environ=here.environ) as worker:
+        assert worker.names() == ("box",)
+    assert here.run("--json", "adopt").json == {"waiting": []}

@@ -72,18 +72,20 @@ class Issuing:
         return self._private(self._signing).sign(message)
 
     def signer_for(self, group: Group) -> Signer | None:
-        """Who signs, with the word of each issuer before him; None where the group's identity names him anyway.
+        """Who signs, with the word of each other issuer; None where the group's identity surely names him.
 
-        A worker may have moved on from the issuer that its identity names, so each former one gives its word, and not
-        that one alone. One that is compromised gives none: it would be worth nothing.
+        A worker may have moved on from the issuer that its identity names, so each of them gives its word, and not that
+        one alone. One that is compromised gives none: it would be worth nothing.
         """
-        if self.is_named_by(group):
+        versions = self._opened.keyset.versions
+        # where two branches each made the first issuer, a group that names none may mean the other branch's
+        if group.issuer == self._signing.key_id or (group.issuer is None and len(versions) == 1):
             return None
         public, store = self.public, self._store.header.store
         links = [
             make_link(self._private(each), public=_public(each), new=public, store=store)
-            for each in self._opened.keyset.versions
-            if each.state in _VOUCHES and each is not self._signing and each.in_force(self._now)
+            for each in versions
+            if each.state in _VOUCHES and each is not self._signing
         ]
         return Signer(public=public, links=tuple(links[-MAX_LINKS:])) if links else None
 

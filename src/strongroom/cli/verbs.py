@@ -61,7 +61,7 @@ SECTIONS: dict[str, tuple[Verb, ...]] = {
         Verb("checkpoint", "What the store was, to be held against it.", "checkpoint", "checkpoint"),
         Verb("git-setup", "Let git merge two branches' keysets.", "merging", "git_setup"),
         Verb("git-merge", "For git merge: unite a file's versions.", "merging", "git_merge"),
-        Verb("adopt", "Take over keysets of a branch from before a rotation of the root.", "merging", "adopt"),
+        Verb("adopt", "Take over what a branch from before a rotation of the root brought.", "merging", "adopt"),
         Verb("blackbox", "Work on a BlackBox repository.", "blackbox", "blackbox"),
     ),
 }

@@ -1,40 +1,63 @@
-"""Keysets that a branch from before a rotation of the root brought along. They count once a person has named them."""
+"""What a branch from before a rotation of the root brought along: it counts once a person has named it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from strongroom.errors import NotFoundError, PolicyError, StrongroomError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.codec import decode
-from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeysetName, Revision, parse_name
 from strongroom.model.record import Record
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.merging import Lineage
+from strongroom.stores.workers_codec import GroupRecord, decode_group, place_of
+from strongroom.stores.workers_records import WorkerGroups
+
+_Read = TypeVar("_Read", Record, GroupRecord)
+
+_GROUPS = "strongroom.workers/"
+"""Before the name of a group, as in a header; no keyset is called so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """A keyset or a group that is under the newest root now; `look` is the command that shows it."""
+
+    name: KeysetName
+    path: Path | None
+    look: str
 
 
 def adoptable(keystore: KeyStore) -> tuple[KeysetName, ...]:
-    """The keysets whose record is authentic under a root before the newest, and does not count there."""
+    """The keysets whose record is authentic under a root before the newest, and does not count there; then the worker
+    groups, each as `strongroom.workers/GROUP`."""
     found = _Found(keystore)
-    return tuple(name for name in keystore.sealed.names() if found.record(name) is not None)
+    return (
+        *(name for name in keystore.sealed.names() if found.record(name) is not None),
+        *(place_of(name) for name in found.groups.names() if found.group(name) is not None),
+    )
 
 
-def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Keyset, ...]:
-    """Put these under the newest root. Whoever knew the older one, a removed admin too, could have made them.
+def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Adopted, ...]:
+    """Put these under the newest root. Whoever knew the older one, a removed admin too, could have made them: a group's
+    public key decides who reads what is published to it.
 
     NotFoundError for one that needs no adopting; as every write ExposedRootError, StaleError, StoreError.
     """
     found = _Found(keystore)
     wanted = {parse_name(name, reserved=True): None for name in names}
     records: list[Record] = []
+    groups: list[GroupRecord] = []
     for name in wanted:
-        record = found.record(name)
-        if record is None:
-            raise NotFoundError(f"keyset {name!r} is not under an older root", hint=f"strongroom show {name}")
-        records.append(record)
+        if name.startswith(_GROUPS):
+            groups.append(_needed(found.group(name.removeprefix(_GROUPS)), f"worker group {name!r}", "worker list"))
+        else:
+            records.append(_needed(found.record(name), f"keyset {name!r}", f"show {name}"))
     keystore.sealed.check_writable()
     adopted = []
     for record in records:
@@ -42,9 +65,22 @@ def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Keyset, ...]:
         keyset = old.as_revision(Revision(old.revision + 1))
         found.store.write(keyset.name, found.roots.written(keyset), replaces=old.revision)
         acts.record("adopted", keyset=keyset.name, revision=keyset.revision)
-        adopted.append(keystore.show(keyset.name))
+        keystore.show(keyset.name)  # the witness learns of it
+        path = keystore.path_of(keyset.name)
+        adopted.append(Adopted(name=keyset.name, path=path, look=f"strongroom show {keyset.name}"))
+    for each in groups:
+        group = found.groups.adopt(each)
+        acts.record("adopted", group=group.name, revision=group.revision)
+        path = found.groups.path_of(group.name)
+        adopted.append(Adopted(name=place_of(group.name), path=path, look="strongroom worker list"))
     keystore.changed()
     return tuple(adopted)
+
+
+def _needed(record: _Read | None, what: str, look: str) -> _Read:
+    if record is None:
+        raise NotFoundError(f"{what} is not under an older root", hint=f"strongroom {look}")
+    return record
 
 
 class _Found:
@@ -53,6 +89,7 @@ class _Found:
     def __init__(self, keystore: KeyStore) -> None:
         sealed = keystore.sealed
         self.store = DirectoryStore(_directory(keystore))
+        self.groups = WorkerGroups(sealed, keystore.base)
         self.roots = Lineage(sealed.header, sealed.root)
         self._pending = {(each.name, each.mac) for each in sealed.header.pending}
 
@@ -67,6 +104,17 @@ class _Found:
         except NotFoundError:
             raise
         except StrongroomError:  # what is wrong with it, 'strongroom doctor' says
+            return None
+
+    def group(self, name: str) -> GroupRecord | None:
+        """The same of a worker group."""
+        raw = self.groups.raw(name)
+        try:
+            record = decode_group(raw, name=name)
+            if record.root == self.roots.newest.id or (place_of(name), record.mac) in self._pending:
+                return None
+            return self.roots.group(raw, name)
+        except StrongroomError:  # publishing says what is wrong with it
             return None
 
 

@@ -18,7 +18,7 @@ from strongroom.sealing.root import Root
 class Roots:
     """The roots that open what is in a store. IntegrityError where `newest` is not the header's newest."""
 
-    __slots__ = ("_former", "_older", "_pending", "newest")
+    __slots__ = ("_former", "_held", "_older", "_pending", "newest")
 
     def __init__(self, newest: Root, header: Header, *, former: Roots | None = None) -> None:
         """`former` are the roots that this process had before: what it opened under them stays open."""
@@ -28,6 +28,7 @@ class Roots:
         self._older: Mapping[RootId, Root] = (
             {older.id: older for older in lineage(header, newest)} if header.pending else {}
         )
+        self._held = {each.id for each in header.roots}
         self._pending = {each.name: each.mac for each in header.pending}
         self._former: Mapping[RootId, Root] = (
             {} if former is None else {former.newest.id: former.newest, **former._older, **former._former}
@@ -65,6 +66,8 @@ class Roots:
         if found is None or not hmac.compare_digest(self._pending.get(place, b""), mac):
             raise IntegrityError(
                 f"{shown} is under root {b64encode(root)}; the store's is {b64encode(self.newest.id)}",
-                hint="see 'git log'; a record from before a rotation of the root is merged, never copied back",
+                hint=f"strongroom adopt {place}, if 'git log' tells that one of you made it"
+                if root in self._held
+                else "see 'git log'; a record from before a rotation of the root is merged, never copied back",
             )
         return found

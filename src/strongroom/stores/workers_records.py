@@ -99,20 +99,41 @@ class WorkerGroups:
                     moved += 1
         return moved
 
+    def raw(self, name: str) -> bytes:
+        """The bytes of a group's file, of which nothing is proven. NotFoundError."""
+        return self._raw(check_group(name))
+
+    def adopt(self, record: GroupRecord) -> Group:
+        """Put a group under the newest root whose record the caller has found authentic under an older one.
+
+        ConflictError when its file is another one by now; as `write`.
+        """
+        with self._store.writing():
+            if self.raw(record.group.name) != join_group(record.body, record.mac):
+                raise ConflictError(
+                    f"worker group {record.group.name!r} was changed meanwhile; nothing was written", hint="try again"
+                )
+            group = replace(record.group, revision=Revision(record.group.revision + 1))
+            self._put(group)
+        return group
+
     def path_of(self, name: str) -> Path:
         """The file to give to git for a group."""
         return self._directory / WORKERS / f"{name}{_ENDING}"
 
     def _record(self, name: str) -> GroupRecord:
         checked, shown = check_group(name), f"worker group {name!r}"
-        try:
-            with self._opened("read", shown) as workers, told(shown, "read"):
-                raw = read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
-        except NotFoundError:
-            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
-        record = decode_group(raw, name=checked)
+        record = decode_group(self._raw(checked), name=checked)
         self._store.check_authentic(record.body, record.mac, root=record.root, place=place_of(checked), shown=shown)
         return record
+
+    def _raw(self, checked: str) -> bytes:
+        shown = f"worker group {checked!r}"
+        try:
+            with self._opened("read", shown) as workers, told(shown, "read"):
+                return read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
+        except NotFoundError:
+            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
 
     def _put(self, group: Group) -> None:
         """Write a group under the newest root. Under the lock."""

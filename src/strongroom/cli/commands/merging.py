@@ -62,10 +62,10 @@ def git_merge(session: Session, base: Path, ours: Path, theirs: Path, path: str)
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=keyset_names)
 @verb
 def adopt(session: Session, names: tuple[str, ...]) -> None:
-    """Take over keysets that a branch from before a rotation of the root brought along; without a NAME, list them.
+    """Take over what a branch from before a rotation of the root brought along; without a NAME, list it.
 
-    Such a keyset is refused until it is named here: whoever knew the older root could have made it, and a removed admin
-    knew it.
+    Such a keyset, or worker group (strongroom.workers/GROUP), is refused until it is named here: whoever knew the older
+    root could have made it, and a removed admin knew it. A group's key decides who reads what is published to it.
     """
     from strongroom.cli import views
     from strongroom.keystore.adopting import adopt, adoptable
@@ -76,12 +76,12 @@ def adopt(session: Session, names: tuple[str, ...]) -> None:
         if session.as_json:
             output.write_json({"waiting": list(waiting)})
             return
-        output.write_table(("NAME",), ((name,) for name in waiting), empty="no keyset is under an older root")
+        output.write_table(("NAME",), ((name,) for name in waiting), empty="nothing is under an older root")
         return
     adopted = adopt(keystore, names)
     if session.as_json:
-        output.write_json({"adopted": [keyset.name for keyset in adopted]})
+        output.write_json({"adopted": [each.name for each in adopted]})
         return
-    for keyset in adopted:
-        output.tell(f"{keyset.name} is under the newest root now; look at it with 'strongroom show {keyset.name}'")
-    views.to_share(str(path) for keyset in adopted if (path := keystore.path_of(keyset.name)) is not None)
+    for each in adopted:
+        output.tell(f"{each.name} is under the newest root now; look at it with '{each.look}'")
+    views.to_share(str(each.path) for each in adopted if each.path is not None)
