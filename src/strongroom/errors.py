@@ -29,6 +29,7 @@ StrongroomError
 ├── ConflictError            another writer was first
 │   └── LockError            another writer holds the lock for too long
 ├── StoreError               the medium failed: full, read-only, no permission
+│   └── UnsyncedError        it was written, but the disk does not promise to keep it
 ├── BlackBoxError            a BlackBox repository that cannot be used as it is
 │   └── PathError            a path that leaves the repository, or goes through a link
 ├── GitError                 git refused or failed
@@ -173,6 +174,10 @@ class LockError(ConflictError):
 
 class StoreError(StrongroomError):
     """The medium failed: full, read-only, no permission. The old state stands."""
+
+
+class UnsyncedError(StoreError):
+    """The new state stands, and a power cut may take it back: what goes with it must not be thrown away."""
 
 
 class BlackBoxError(StrongroomError):

@@ -33,17 +33,33 @@ class Outcome:
     told: str
     killed: bool
     calls: tuple[str, ...]
+    reached: bool = True
+    """Whether the fault was met: the number of calls that an act makes may differ from run to run."""
 
 
-def points(act: Callable[[], str], *, calls: Sequence[str], log: Path) -> list[Point]:
-    """Every one of these calls that the act makes when nothing fails."""
+def points(
+    act: Callable[[], str], *, calls: Sequence[str], log: Path, below: Sequence[Path] = (), reads: bool = True
+) -> list[Point]:
+    """Every one of these calls that the act makes when nothing fails.
+
+    below: only those about what lies in these directories. Without `reads`, only files that are made are opened.
+    """
     counts: Counter[str] = Counter()
     found: list[Point] = []
-    for call in _run(act, ["-e", f"trace={','.join(calls)}"], log).calls:
+    _run(act, ["-y", "-e", f"trace={','.join(calls)}"], log)
+    for line, call in _calls(log):
         counts[call] += 1
-        found.append(Point(call, counts[call]))
+        if below and not any(str(place) in line for place in below):
+            continue
+        if reads or call != "openat" or "O_CREAT" in line:
+            found.append(Point(call, counts[call]))
     assert found, "the act makes none of these calls"
     return found
+
+
+def met(point: Point, fault: str, act: Callable[[], str], *, log: Path) -> Outcome:
+    """Run the act; at the call it is killed (`KILL`), or told this error. It may end before it gets there."""
+    return _run(act, _inject(point, "signal=KILL" if fault == "KILL" else f"error={fault}"), log)
 
 
 def killed_at(point: Point, act: Callable[[], str], *, log: Path) -> None:
@@ -92,5 +108,15 @@ def _run(act: Callable[[], str], options: Sequence[str], log: Path) -> Outcome:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         strace.communicate()
     assert status in {0, -9}, f"the act ended with {status}"
-    calls = [_CALL.match(line) for line in log.read_text("utf-8", "replace").splitlines()]
-    return Outcome(told=told, killed=status == -9, calls=tuple(call[1] for call in calls if call is not None))
+    killed = status == -9
+    return Outcome(
+        told=told,
+        killed=killed,
+        calls=tuple(call for _, call in _calls(log)),
+        reached=killed or any("(INJECTED)" in line for line, _ in _calls(log)),
+    )
+
+
+def _calls(log: Path) -> list[tuple[str, str]]:
+    lines = log.read_text("utf-8", "replace").splitlines()
+    return [(line, found[1]) for line in lines if (found := _CALL.match(line)) is not None]

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from strongroom._closing import let_go
 from strongroom.blackbox import journal
 from strongroom.blackbox.files import Stamp, Tree, stamp_of, store_errors, unlink_quietly
 from strongroom.blackbox.shred import overwrite
@@ -85,7 +86,7 @@ class Change:
             for staged in self._staged:
                 staged.close()
             for directory in self._directories.values():
-                os.close(directory)
+                let_go(directory)
 
     def _stage(self, name: str) -> Staged:
         above = name.rpartition("/")[0]

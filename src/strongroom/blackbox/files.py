@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from strongroom._closing import let_go
 from strongroom.errors import ExistsError, FormatError, NotFoundError, PathError, StoreError
 from strongroom.primitives.secret import SecretBytes
 
@@ -60,7 +61,7 @@ class Tree:
                 with os.fdopen(file, "rb", closefd=False) as stream:
                     raw = stream.read(limit + 1)
             finally:
-                os.close(file)
+                let_go(file)
         if len(raw) > limit:  # it grew since
             del raw
             raise FormatError(f"{name!r} has more than {limit} bytes, which is the limit")
@@ -109,11 +110,11 @@ class Tree:
                     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
                         raise PathError(f"{name!r} goes through {part!r}, which is a link or no directory") from None
                     raise StoreError(f"cannot open {part!r} of {name!r}: {error.strerror}") from None
-                os.close(directory)
+                let_go(directory)
                 directory = below
             yield directory, base
         finally:
-            os.close(directory)
+            let_go(directory)
 
 
 def check_regular(name: str, status: os.stat_result) -> None:
@@ -138,7 +139,7 @@ def sync_directory(path: Path) -> None:
     try:
         os.fsync(directory)
     finally:
-        os.close(directory)
+        let_go(directory)
 
 
 def unlink_quietly(name: str, *, directory: int) -> None:

@@ -57,6 +57,11 @@ def end(directory: Path) -> None:
         sync_directory(directory)
 
 
+def stands(directory: Path) -> bool:
+    """Whether a swap was begun, and did not end."""
+    return os.path.lexists(directory / JOURNAL)
+
+
 def recover(directory: Path, tree: Tree) -> tuple[str, ...]:
     """Undo what a killed process had swapped, and name those files. The caller holds the lock, so that it is dead.
 

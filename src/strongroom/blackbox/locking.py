@@ -10,6 +10,7 @@ from pathlib import Path
 from time import sleep
 
 from strongroom._clock import Clock
+from strongroom._closing import let_go
 from strongroom.errors import LockError, StoreError
 
 LOCK = "strongroom-blackbox.lock"
@@ -38,7 +39,7 @@ def locked(directory: Path, *, clock: Clock, wait: float = WAIT) -> Iterator[Non
     finally:
         if file in _held:  # not in a child that was forked within the block
             _held.discard(file)
-            os.close(file)
+            let_go(file)
 
 
 def _take(file: int) -> bool:
@@ -54,7 +55,7 @@ def _take(file: int) -> bool:
 def _close_in_child() -> None:
     """A forked child shares the lock with its parent and would keep it alive after the parent let go."""
     for file in _held:
-        os.close(file)
+        let_go(file)
     _held.clear()
 
 

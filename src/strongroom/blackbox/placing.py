@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from strongroom._closing import let_go
 from strongroom.blackbox import journal
 from strongroom.blackbox.files import Tree, check_regular, check_single, store_errors, unlink_quietly
 from strongroom.blackbox.shred import overwrite
@@ -79,7 +80,7 @@ class Scratch:
         try:
             yield directory
         finally:
-            os.close(directory)
+            let_go(directory)
 
 
 def correct(tree: Tree, name: str, access: Access) -> None:
@@ -91,7 +92,7 @@ def correct(tree: Tree, name: str, access: Access) -> None:
             check_single(name, os.fstat(file))
             _grant(file, access)
         finally:
-            os.close(file)
+            let_go(file)
 
 
 def status_of(tree: Tree, name: str) -> os.stat_result | None:
@@ -124,7 +125,7 @@ def _moved(scratch: int, directory: int, base: str, plaintext: SecretBytes, acce
             os.rename(temporary, base, src_dir_fd=scratch, dst_dir_fd=directory)
             return os.fstat(file)
         finally:
-            os.close(file)
+            let_go(file)
     except OSError:
         overwrite_quietly(temporary, directory=scratch)
         raise

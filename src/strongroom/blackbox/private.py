@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from strongroom._closing import let_go
 from strongroom.blackbox.placing import overwrite_quietly
 from strongroom.blackbox.reading import MAX_PLAINTEXT
 from strongroom.blackbox.staging import write_new
@@ -44,7 +45,7 @@ class PrivateDirectory:
             try:
                 write_new(base, plaintext, 0o600, directory=directory)
             finally:
-                os.close(directory)
+                let_go(directory)
         except OSError as error:
             raise StoreError(f"cannot write into {str(self._at)!r}: {error.strerror}", hint="set TMPDIR") from None
         return self._at / base
@@ -72,7 +73,7 @@ class PrivateDirectory:
             try:
                 write_new(path.name, plaintext, 0o600, directory=directory)
             finally:
-                os.close(directory)
+                let_go(directory)
         except OSError as error:
             raise StoreError(f"what was edited could not be kept: {error.strerror}", hint="df") from None
         return kept / path.name
@@ -87,6 +88,6 @@ class PrivateDirectory:
                     for name in files:
                         overwrite_quietly(name, directory=directory)
                 finally:
-                    os.close(directory)
+                    let_go(directory)
         finally:
             self._home.close()

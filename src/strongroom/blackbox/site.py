@@ -66,6 +66,15 @@ class Site(Reader):
             keyring.check_no_secrets(self.tree, self.place.data)
             yield control
 
+    def settle(self) -> None:
+        """Undo what a killed process left half done, if anything: for one who reads the lists in order to write.
+
+        Errors as any write's, and none where nothing is half done.
+        """
+        if journal.stands(self.control().lock_directory):
+            with self.writing(commit=False):
+                pass
+
     @contextmanager
     def steady(self, *, commit: bool, dry_run: bool) -> Iterator[VersionControl]:
         """As `writing`; for a dry run, which writes nothing, not even a lock, without it."""

@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 
+from strongroom._closing import let_go
 from strongroom.caching.backends import Backend, too_large
 from strongroom.caching.publication import HEAD, MAX_PUBLICATION
 from strongroom.errors import FormatError, NotFoundError, StoreError
@@ -46,7 +47,7 @@ class FileBackend:
         try:
             place(raw, self._path.name, directory=directory, top=directory, shown=self.location)
         finally:
-            os.close(directory)
+            let_go(directory)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -72,7 +73,7 @@ class FileBackend:
         except OSError as error:
             raise StoreError(f"cannot read {self.location!r}: {error.strerror}", hint="'ls -l' tells why") from None
         finally:
-            os.close(file)
+            let_go(file)
 
 
 def _conforms(backend: FileBackend) -> Backend:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,8 +156,13 @@ def create_role(
         raise SettingsError(f"{name[:80]!r} is not a name for a role", hint="write it like web-deploy: a-z, 0-9, . _ -")
     store = keystore.sealed
     label = f"{name}@{ROLE_DOMAIN}"
-    if any(each.role and each.name.endswith(f"<{label}>") for each in store.header.recipients):
-        raise ExistsError(f"there is a role {name!r} already", hint="strongroom admin list")
+    for each in store.header.recipients:
+        if each.role and each.name.endswith(f"<{label}>"):
+            # one whom the root file lacks was broken off: approving him seals it to him
+            way = "approve" if each in store.missing else "remove"
+            raise ExistsError(
+                f"there is a role {name!r} already", hint=f"strongroom admin {way} {each.fingerprint}, or another name"
+            )
     path = Path(f"{name}.identity") if out is None else out
     _keep_out_of_store(path, _base(keystore))
     engine = find_engine(environ=_environ(environ))
@@ -169,7 +175,8 @@ def create_role(
         try:
             change = _add(keystore, certificate, engine, environ, role=True)
         except BaseException:
-            path.unlink(missing_ok=True)
+            if not _counts(keystore, certificate):
+                path.unlink(missing_ok=True)
             raise
     finally:
         engine.close()
@@ -180,17 +187,40 @@ def _add(
     keystore: KeyStore, certificate: Certificate, engine: Engine, environ: Mapping[str, str] | None, *, role: bool
 ) -> AdminChange:
     store = keystore.sealed
-    if any(each.fingerprint == certificate.fingerprint for each in store.header.recipients):
+    store.follow()
+    known = [each for each in store.header.recipients if each.fingerprint == certificate.fingerprint]
+    if known and known[0] not in store.missing:  # else it was broken off before the root file, and goes on
         raise ExistsError(f"{certificate.label} is an approved admin already", hint="strongroom admin list")
     repository = repository_beside(keystore, engine, environ)
+    label = label_of(certificate)
+    if role and repository is not None and label in repository.admins():
+        raise ExistsError(
+            f"BlackBox's files list {label!r}, whom nobody approved: a role whose making was broken off",
+            hint=f"strongroom blackbox remove-admin {label}, then try again",
+        )
     # everything that can be refused is refused before the first file is changed
     sealed = sealed_to(keystore, certificate, repository, engine, role=role)
     changed: tuple[str, ...] = ()
     if repository is None:
         repository, changed = _first_listed(keystore, certificate, engine, environ)
     elif certificate.fingerprint not in {each.fingerprint for each in repository.admin_certificates()}:
-        changed = repository.add_admin(certificate, label=label_of(certificate), commit=False).changed
-    return approved(keystore, sealed, repository, changed=changed)
+        changed = repository.add_admin(certificate, label=label, commit=False).changed
+    try:
+        return approved(keystore, sealed, repository, changed=changed)
+    except BaseException:
+        if changed and repository is not None and not _counts(keystore, certificate):
+            with suppress(StrongroomError):  # the last one on a list stays there, and so does whom the disk keeps
+                repository.remove_admin(certificate.fingerprint, commit=False)
+        raise
+
+
+def _counts(keystore: KeyStore, certificate: Certificate) -> bool:
+    """Whether the header on the disk has him: a failure after the rename leaves him there. In doubt it does."""
+    try:
+        keystore.sealed.follow()
+    except StrongroomError:
+        return True
+    return any(each.fingerprint == certificate.fingerprint for each in keystore.sealed.header.recipients)
 
 
 def _first_listed(

@@ -10,12 +10,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from strongroom._closing import let_go
 from strongroom.errors import ExistsError, ForeignStoreError, FormatError, NotFoundError, PolicyError, StoreError
 from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.settings import StoreSettings
+from strongroom.keystore.undoing import undone_on_failure
 from strongroom.model.names import parse_name
 from strongroom.model.record import Record
 from strongroom.sealing.header_codec import decode_header, encode_header
@@ -28,6 +30,7 @@ from strongroom.stores.descending import KEYSETS
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.listing import ENDING
 from strongroom.stores.pins import Pin
+from strongroom.stores.placing import sync
 from strongroom.stores.roots import Roots
 from strongroom.stores.workers_codec import check_group, decode_group
 from strongroom.stores.workers_records import WORKERS, WorkerGroups
@@ -282,19 +285,33 @@ def _appearing(target: Path) -> Iterator[Path]:
     try:
         try:
             beside.mkdir(mode=0o755)
-            yield beside
-            os.sync()  # once for ten thousand files, before the one rename that counts
+            with undone_on_failure(beside):
+                yield beside
+            _on_disk(beside)  # before the one rename that counts
             beside.rename(target)  # over an empty directory, or nothing
             descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                os.fsync(descriptor)
+                sync(descriptor, shown=f"the store in {str(target)!r}")
             finally:
-                os.close(descriptor)
+                let_go(descriptor)
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
     except OSError as error:
         raise StoreError(f"no store can be made in {str(target)!r}: {error.strerror}", hint="df, ls -ld") from None
+
+
+def _on_disk(top: Path) -> None:
+    """OSError where the disk does not take them. One sync(2) writes ten thousand files at once, and reports nothing;
+    each fsync has little to write then, and tells of a page that was lost."""
+    os.sync()
+    for above, _, names in os.walk(top):
+        for each in (above, *(f"{above}/{name}" for name in names)):
+            descriptor = os.open(each, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(descriptor)
+            finally:
+                let_go(descriptor)
 
 
 def _put(path: Path, raw: bytes) -> None:

@@ -14,12 +14,14 @@ from strongroom.openpgp.engine import Engine
 def repository_beside(
     keystore: KeyStore, engine: Engine | None, environ: Mapping[str, str] | None
 ) -> Repository | None:
-    """The repository that the store's directory lies in; None where there is none, or no directory."""
+    """The repository that the store's directory lies in, settled; None where there is none, or no directory."""
     if keystore.base is None:
         return None
     try:
-        return Repository.discover(
+        found = Repository.discover(
             keystore.base.parent, engine=engine, environ=Environment.of(environ), clock=keystore.clock
         )
     except NotFoundError:
         return None
+    found.settle()
+    return found

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from strongroom._closing import let_go
 from strongroom.blackbox.discovery import git_top
 from strongroom.blackbox.git import Git
 from strongroom.errors import GitError, StrongroomError
@@ -157,7 +158,7 @@ def _head(path: Path) -> bytes:
     except OSError:
         return b""
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
 
 
 def _mode(path: Path) -> int | None:

@@ -40,6 +40,7 @@ from strongroom.sealing.root import Root
 from strongroom.sealing.slots import DevelopmentSlot
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.pins import Pin
+from strongroom.stores.preparing import LOCK, foreign
 from strongroom.stores.witness import open_witness
 
 PROPAGATION = 86_400
@@ -255,7 +256,7 @@ def _place(directory: str | os.PathLike[str] | None) -> Path:
         raise StoreError(f"no store can be made in {str(place)!r}: {reason}") from None
     if HEADER in present:
         raise ExistsError(f"there is a store in {str(place)!r} already", hint="strongroom doctor looks at it")
-    if present:
+    if present and (foreign(present) or LOCK not in present):  # a founding that was killed had the lock first
         raise ExistsError(f"{str(place)!r} is not empty", hint="name another directory: strongroom init DIRECTORY")
     if not parent:
         raise StoreError(f"there is no directory {str(place.parent)!r} to make a store in")

@@ -13,6 +13,7 @@ from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.rooting import RootRotated, begin, exposure_of, finish, plan_rotation
+from strongroom.keystore.undoing import kept_if_written
 from strongroom.openpgp.discovery import find_engine
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header_codec import decode_header
@@ -73,11 +74,8 @@ def create_hpke_slot(keystore: KeyStore, label: str, out: Path, *, suite: str) -
     slot = HpkeSlot.create(store.root, identity.public, suite=suite, label=label)
     store.header.with_slot(slot)  # what is refused is refused before a file is made
     write_identity(out, identity)
-    try:
+    with kept_if_written(out):
         _add(keystore, slot)
-    except BaseException:
-        out.unlink(missing_ok=True)
-        raise
 
 
 def remove_slot(

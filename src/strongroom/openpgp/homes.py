@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from strongroom._closing import let_go
 from strongroom.errors import StoreError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _furnish(home: Path) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (home / "new").rename(home / _LOCK)
     except OSError:
-        os.close(lock)
+        let_go(lock)
         raise
     return lock
 
@@ -137,13 +138,13 @@ def _sweep(base: Path) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _remove(home)
             finally:
-                os.close(lock)
+                let_go(lock)
 
 
 def _leave(home: Path, pid: int, lock: int) -> None:
     if os.getpid() == pid:  # not in a forked child: the home is its parent's
         _remove(home)
-        os.close(lock)
+        let_go(lock)
 
 
 def _remove(home: Path) -> None:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import IO, Literal, Self
 
 from strongroom._clock import SYSTEM_CLOCK
+from strongroom._closing import let_go
 from strongroom.errors import AgentError, EngineMissingError, PassphraseError
 from strongroom.openpgp.status import MAX_STATUS
 from strongroom.primitives.secret import SecretBytes
@@ -121,11 +122,11 @@ class _Pipe:
 
     def close_write(self) -> None:
         if self.write >= 0:
-            os.close(self.write)
+            let_go(self.write)
             self.write = -1
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self.read)
+        let_go(self.read)
         self.close_write()
 
 

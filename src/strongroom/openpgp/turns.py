@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from strongroom._closing import let_go
 from strongroom.openpgp.surroundings import terminal_of_person
 
 AT_ONCE: Final = 2
@@ -38,7 +39,7 @@ def turn(environ: Mapping[str, str]) -> Iterator[None]:
             # unlocked and not only closed: a child that was forked meanwhile has the same lock open
             with contextlib.suppress(OSError):
                 fcntl.flock(held, fcntl.LOCK_UN)
-            os.close(held)
+            let_go(held)
 
 
 def _taken(environ: Mapping[str, str]) -> int | None:
@@ -51,10 +52,10 @@ def _taken(environ: Mapping[str, str]) -> int | None:
             files.extend(os.open(f"gpg.{number}", _FILE, 0o600, dir_fd=directory) for number in range(AT_ONCE))
         held = _first_free(files)
     finally:
-        os.close(directory)
+        let_go(directory)
     for file in files:
         if file != held:
-            os.close(file)
+            let_go(file)
     return held
 
 
@@ -88,5 +89,5 @@ def _directory(environ: Mapping[str, str]) -> int | None:
             found = os.fstat(opened)
             if found.st_uid == user and not stat.S_IMODE(found.st_mode) & 0o077:
                 return opened
-            os.close(opened)
+            let_go(opened)
     return None

@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from strongroom._closing import let_go
 from strongroom.errors import ExistsError, IdentityError, NotFoundError, StoreError
 from strongroom.primitives.secret import SecretBytes
 
@@ -39,7 +40,7 @@ def read_private_file(path: Path, *, what: str) -> SecretBytes:
     except OSError as problem:
         raise IdentityError(f"{what} {str(path)!r} cannot be read: {_reason(problem)}") from None
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
     return _limited(content, f"{what} {str(path)!r}")
 
 
@@ -121,7 +122,7 @@ def _sync_directory(directory: Path) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
 
 
 def _reason(problem: Exception) -> str:

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
+from strongroom._closing import let_go
 from strongroom.errors import DecryptionError, ExistsError, FormatError, IntegrityError, NewerFormatError, StoreError
 from strongroom.model.codec import MAX_RECORD
 from strongroom.primitives.secret import SecretBytes
@@ -24,6 +25,7 @@ from strongroom.primitives.streaming import HEADER_LENGTH, Layout, StreamKey
 from strongroom.sealing.header_codec import MAX_HEADER
 from strongroom.sealing.root import Root
 from strongroom.stores.directory import MAX_ATTACHMENT
+from strongroom.stores.placing import sync
 from strongroom.stores.workers_codec import MAX_GROUP
 
 FORMAT_LINE: Final = b"strongroom/1 backup\n"
@@ -42,7 +44,7 @@ Entry = tuple[str, bytes]
 def write_archive(path: Path, *, header: bytes, root_file: bytes | None, root: Root, entries: Iterable[Entry]) -> int:
     """A new backup of mode 0600, whole on the disk when this returns; its size. `entries` ascend by path.
 
-    ExistsError where there is something already; StoreError, and then nothing is left.
+    ExistsError where there is something already; StoreError, and then nothing is left; UnsyncedError, and it is there.
     """
     if os.path.lexists(path):
         raise ExistsError(f"{str(path)!r} exists already, and is not overwritten", hint="name a new file")
@@ -75,12 +77,13 @@ def _appear(beside: Path, path: Path) -> None:
     except OSError:  # a stick's file system knows no links
         beside.rename(path)
     else:
-        beside.unlink()
+        with contextlib.suppress(OSError):  # a second name of a backup that is whole
+            beside.unlink()
     directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        sync(directory, shown=f"the backup {str(path)!r}")
     finally:
-        os.close(directory)
+        let_go(directory)
 
 
 def _write(file: IO[bytes], *, header: bytes, root_file: bytes | None, root: Root, entries: Iterable[Entry]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
+from strongroom._closing import let_go
 from strongroom.stores.placing import DIRECTORY, PASS, make_directory
 
 KEYSETS: Final = "keysets"
@@ -31,6 +32,6 @@ def _descend(directory: int, above: str, flags: int, *, make: bool = False) -> i
                 make_directory(part, directory=directory)
             below = os.open(part, flags, dir_fd=directory)
         finally:
-            os.close(directory)
+            let_go(directory)
         directory = below
     return directory

@@ -19,6 +19,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, Self
 
+from strongroom._closing import let_go
 from strongroom.errors import ConflictError, ExistsError, FormatError, NotFoundError, SettingsError, StoreError
 from strongroom.model.codec import MAX_RECORD, decode
 from strongroom.model.names import KeysetName, Revision
@@ -154,7 +155,7 @@ class DirectoryStore:
             try:
                 return read_file(f"{base}{ENDING}", directory=directory, limit=MAX_RECORD)
             finally:
-                os.close(directory)
+                let_go(directory)
         except OSError as error:
             raise trouble(error, f"keyset {name!r}", "read") from None
 
@@ -176,7 +177,7 @@ class DirectoryStore:
                     except (FileNotFoundError, NotFoundError):
                         found.append(None)
             finally:
-                os.close(directory)
+                let_go(directory)
         except OSError as error:
             raise trouble(error, f"keyset {name!r}", "read") from None
         return found
@@ -201,7 +202,7 @@ class DirectoryStore:
             try:
                 self._place(raw, f"{name.rpartition('/')[2]}{ENDING}", directory=directory, top=top, shown=shown)
             finally:
-                os.close(directory)
+                let_go(directory)
 
     def write_many(self, records: Sequence[Change]) -> None:
         """`write` many records: all are on the disk before the first is renamed into its place."""
@@ -262,7 +263,7 @@ class DirectoryStore:
                 os.rename(temporary, name, src_dir_fd=top, dst_dir_fd=directory)
             sync(directory, shown=shown)
         finally:
-            os.close(directory)
+            let_go(directory)
 
     def _read_top(self, name: str, *, limit: int) -> bytes:
         with self._top("read", repr(name)) as top, told(repr(name), "read"):
@@ -276,7 +277,7 @@ class DirectoryStore:
         try:
             yield top
         finally:
-            os.close(top)
+            let_go(top)
 
     def _listing(self) -> Listing:
         with told(repr(self._keysets), "list"):
@@ -289,7 +290,7 @@ class DirectoryStore:
             try:
                 return Listing(keysets)
             finally:
-                os.close(keysets)
+                let_go(keysets)
 
 
 def _attachment(name: str) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 
+from strongroom._closing import let_go
 from strongroom.errors import InvalidNameError, StoreError
 from strongroom.model.names import MAX_NAME, KeysetName, parse_name
 from strongroom.stores.base import Oddity
@@ -85,7 +86,7 @@ def _enter(directory: int, name: str, prefix: str, names: list[KeysetName], odd:
     try:
         _walk(below, inner, names, odd)
     finally:
-        os.close(below)
+        let_go(below)
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from strongroom._closing import let_go
 from strongroom.errors import LockError, StoreError
 
 _OPEN = os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,13 +70,14 @@ class FileLock:
                 if self._file == mine:
                     self._file = None
                     # unlocked by word: the lock belongs to the open file, which a child forked in C may share
-                    fcntl.flock(mine, fcntl.LOCK_UN)
-                    _close(mine)
+                    with suppress(OSError):
+                        fcntl.flock(mine, fcntl.LOCK_UN)
+                    let_go(mine)
 
     def forget(self) -> None:
         """Only for the child of a fork: close the shared file, which keeps the parent's lock, and start unlocked."""
         if self._file is not None:
-            _close(self._file)
+            let_go(self._file)
             self._file = None
 
     def _take(self, end: float, wait: float) -> int:
@@ -107,12 +109,12 @@ class FileLock:
         except (BlockingIOError, FileNotFoundError):
             pass
         except OSError as error:
-            _close(file)
+            let_go(file)
             raise StoreError(
                 f"cannot lock {str(self._path)!r}: {error.strerror}; nothing was written",
                 hint="'df' tells the file system: it must know flock",
             ) from None
-        _close(file)
+        let_go(file)
         return None
 
     def _late(self, wait: float) -> LockError:
@@ -120,12 +122,6 @@ class FileLock:
             f"another process has held {str(self._path)!r} for {wait:g} s; nothing was written",
             hint=f"fuser -v {self._path}",
         )
-
-
-def _close(file: int) -> None:
-    # Nothing was written into it, and on Linux it is closed even where close(2) reports a failure.
-    with suppress(OSError):
-        os.close(file)
 
 
 _LIVE: weakref.WeakSet[FileLock | ThreadLock] = weakref.WeakSet()

@@ -15,7 +15,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from strongroom.errors import FormatError, NotFoundError, StoreError
+from strongroom._closing import let_go
+from strongroom.errors import FormatError, NotFoundError, StoreError, UnsyncedError
 
 # O_PATH asks for no right to read a directory that is only passed through, and is the cheapest; it is Linux's own
 PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -38,7 +39,7 @@ def read_file(name: str, *, directory: int, limit: int) -> bytes:
         raw = os.read(file, _FIRST)
         return raw if len(raw) < _FIRST else _rest(file, raw, name, limit)
     finally:
-        os.close(file)
+        let_go(file)
 
 
 def _rest(file: int, raw: bytes, name: str, limit: int) -> bytes:
@@ -79,7 +80,7 @@ def _write(name: str, raw: bytes, *, directory: int) -> None:
         # A failed fsync is final: the kernel has dropped the pages and would report success the next time.
         os.fsync(file)
     except BaseException:
-        os.close(file)
+        let_go(file)
         raise
     os.close(file)  # may fail too (a quota, a network file system): before the rename, so that the old state stands
 
@@ -103,8 +104,7 @@ def staged(contents: Sequence[bytes], *, top: int) -> Iterator[list[str]]:
         yield names
     except BaseException:
         for file in files:
-            with contextlib.suppress(OSError):
-                os.close(file)
+            let_go(file)
         for name in names:
             with contextlib.suppress(OSError):  # renamed already, or left to the next writer
                 os.unlink(name, dir_fd=top)
@@ -119,11 +119,11 @@ def _sync_all(files: list[int]) -> None:
 
 
 def sync(directory: int, *, shown: str) -> None:
-    """Have the disk keep what was renamed in a directory. StoreError, which says that it was written all the same."""
+    """Have the disk keep what was renamed in a directory. UnsyncedError: it was written all the same."""
     try:
         os.fsync(directory)
     except OSError as error:
-        raise StoreError(
+        raise UnsyncedError(
             f"{shown} was written, but the disk does not promise to keep it: {error.strerror}",
             hint="'dmesg' tells what the disk said; look at it before you write again",
         ) from None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from strongroom._closing import let_go
 from strongroom.errors import ExistsError
 from strongroom.stores.base import WAIT
 from strongroom.stores.descending import KEYSETS
@@ -30,7 +31,13 @@ IGNORED: Final = b"""\
 /.new-*
 """
 
-_OWN = frozenset({LOCK, KEYSETS, ".gitattributes", ".gitignore"})
+_OWN = frozenset({LOCK, KEYSETS, ".gitattributes", ".gitignore", "root.1.gpg"})
+"""What a killed `create` may have left; without a header and records, the root in `root.1.gpg` sealed nothing yet."""
+
+
+def foreign(present: Sequence[str]) -> list[str]:
+    """What is in the way of a new store, of all that lies in a directory: what no killed `create` left."""
+    return sorted(each for each in present if each not in _OWN and not TEMPORARY.fullmatch(each))
 
 
 def prepare(directory: Path, lock: FileLock, *, names: Callable[[], Sequence[str]]) -> None:
@@ -50,7 +57,7 @@ def prepare(directory: Path, lock: FileLock, *, names: Callable[[], Sequence[str
                     place(raw, name, directory=top, top=top, shown=repr(name))
                 make_directory(KEYSETS, directory=top)
             finally:
-                os.close(top)
+                let_go(top)
 
 
 def _check_unused(directory: Path, shown: str, names: Callable[[], Sequence[str]]) -> None:
@@ -59,12 +66,12 @@ def _check_unused(directory: Path, shown: str, names: Callable[[], Sequence[str]
         try:
             present = entries(top)
         finally:
-            os.close(top)
+            let_go(top)
     if HEADER in present:
         raise ExistsError(f"there is a store in {str(directory)!r} already", hint="strongroom doctor")
-    foreign = sorted(each for each in present if each not in _OWN and not TEMPORARY.fullmatch(each))
-    if foreign or (KEYSETS in present and names()):
-        first = foreign[0] if foreign else KEYSETS
+    others = foreign(present)
+    if others or (KEYSETS in present and names()):
+        first = others[0] if others else KEYSETS
         raise ExistsError(
             f"{str(directory)!r} is not empty: there is {first!r}", hint="strongroom init DIRECTORY names another"
         )

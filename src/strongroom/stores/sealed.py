@@ -17,7 +17,7 @@ from strongroom.model.record import Record
 from strongroom.model.types import KeyType, Purpose
 from strongroom.model.version import Version
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.header import Header
+from strongroom.sealing.header import Header, Recipient
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.recipients import Audience, audience_of_file
 from strongroom.sealing.root import Root
@@ -103,6 +103,11 @@ class SealedStore(VerifiedStore):
             self.follow()
             self.check_writable()
             yield
+
+    @property
+    def missing(self) -> tuple[Recipient, ...]:
+        """The approved recipients to whom the root file is not sealed yet."""
+        return self._stands.audience.missing
 
     # -- the header -------------------------------------------------------------------------------------------------
 

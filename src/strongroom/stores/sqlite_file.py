@@ -174,9 +174,10 @@ class SqliteFile:
             os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
             connection = sqlite3.connect(new, isolation_level=None)
             try:
+                # The log comes last: what it held would move into the file as it is closed, and a disk that fails then
+                # is told to nobody.
+                connection.executescript(f"BEGIN; {self._schema} PRAGMA user_version = {self._version}; COMMIT;")
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(self._schema)
-                connection.execute(f"PRAGMA user_version = {self._version}")
             finally:
                 connection.close()
             with contextlib.suppress(FileExistsError):

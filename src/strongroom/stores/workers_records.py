@@ -13,10 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from strongroom._closing import let_go
 from strongroom.errors import ConflictError, ExistsError, InvalidNameError, NotFoundError, PolicyError
 from strongroom.model.names import Revision
 from strongroom.sealing.header import Pending
-from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, told
+from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, sync, told
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.workers_codec import (
     MAX_GROUP,
@@ -79,9 +80,10 @@ class WorkerGroups:
     def remove(self, name: str) -> None:
         """Forget a group. What was published to it stays readable to it until that expires. NotFoundError."""
         checked, shown = check_group(name), f"worker group {name!r}"
-        with self._store.writing(), self._opened("write", shown) as workers, told(shown, "write"):
-            os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
-            os.fsync(workers)
+        with self._store.writing(), self._opened("write", shown) as workers:
+            with told(shown, "write"):
+                os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
+            sync(workers, shown=f"the removal of {shown}")
 
     def pending(self) -> tuple[Pending, ...]:
         """What the header of a rotation says of each group (docs/format.md, section 9). As `read`."""
@@ -169,7 +171,7 @@ class WorkerGroups:
         try:
             yield top
         finally:
-            os.close(top)
+            let_go(top)
 
     @contextmanager
     def _opened(self, verb: str, shown: str) -> Iterator[int]:
@@ -179,7 +181,7 @@ class WorkerGroups:
             try:
                 yield workers
             finally:
-                os.close(workers)
+                let_go(workers)
 
 
 def _is_record(entry: str) -> bool:
