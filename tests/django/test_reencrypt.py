@@ -347,3 +347,15 @@ def test_a_window_is_a_range_of_keys_and_the_ranges_of_several_processes_are_all
             assert len(rows) <= 2
             found += rows
     assert [row.key[0] for row in found] == [student.pk for student in made]
+
+
+def test_who_marks_a_version_compromised_learns_which_rows_it_protected(keystore: KeyStore) -> None:
+    students(20)
+    told = StringIO()
+    call_command("strongroom", "compromise", COLUMNS, "1", "--reason", "leaked", stdout=told)
+    assert "strongroom.Student.ssn: 18 under version 1 of columns, to be encrypted again" in told.getvalue()
+    told = StringIO()
+    call_command("strongroom", "compromise", COLUMNS, "2", "--reason", "leaked", "--json", stdout=told)
+    said_of = json.loads(told.getvalue())
+    assert (said_of["compromised"], said_of["protected"], said_of["problem"]) == (2, [], None)
+    assert [each.state.value for each in keystore.show(COLUMNS).versions] == ["compromised", "compromised", "active"]

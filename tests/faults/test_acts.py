@@ -106,7 +106,7 @@ def test_shares(here: Clone, work: Path, out: Path) -> None:
                 return "shared"
         raise AssertionError("the slot counts, and no shares open it")
 
-    Endured(act=act, state=state, places=(here.directory, here.state, out), work=work).endure()
+    Endured(act=act, state=state, places=(here.directory, here.state, out), work=work, every=2).endure()
 
 
 def test_a_merge(here: Clone, tmp_path: Path, work: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_a_slot_that_goes(here: Clone, work: Path, out: Path) -> None:
             rotate_root(keystore, environ=here.environ)
 
     Endured(
-        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True
+        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=3
     ).endure()
 
 
@@ -195,7 +195,7 @@ def test_a_rotation_of_the_root(here: Clone, work: Path, out: Path) -> None:
             rotate_root(keystore, exposed="a stick was lost", environ=here.environ)
 
     Endured(
-        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True
+        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=3
     ).endure()
 
 
@@ -219,7 +219,7 @@ def test_a_walk_over_what_is_exposed(here: Clone, work: Path) -> None:
             raise StrongroomError(f"left: {left}")
 
     Endured(
-        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True
+        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=3
     ).endure()
 
 

@@ -15,14 +15,13 @@ from strongroom.keystore.founding import found
 from strongroom.keystore.leaving import remove_admin
 from strongroom.openpgp.gnupg import GnuPG
 from strongroom.openpgp.packets import recipients_of
-from tests.faults.enduring import WHOLE, Endured, Standing, files
+from tests.faults.enduring import Endured, Standing, files
 from tests.keystore.scenes import Scene, repository
 from tests.keystore.test_founding import blackbox_of
 from tests.support.gpg import GpgHome
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 ROLE = "web@role.strongroom.invalid"
-whole = pytest.mark.skipif(not WHOLE, reason="gpg takes minutes for all steps: STRONGROOM_FAULTS=all")
 
 
 @pytest.fixture
@@ -77,11 +76,11 @@ def test_an_admin_who_leaves(team: Scene, tmp_path: Path, bob: GpgHome) -> None:
         add_admin(keystore, bob.fingerprint, environ=team.environ)
     everyone = (team.user.fingerprint, bob.fingerprint)
     Repository.discover(team.top, environ=team.environ).update_all(approved=everyone, commit=False)
-    enduring(team, tmp_path, lambda ks: remove_admin(ks, bob.fingerprint, environ=team.environ)).endure()
+    enduring(team, tmp_path, lambda ks: remove_admin(ks, bob.fingerprint, environ=team.environ), every=9).endure()
 
 
 def test_an_admin_who_comes(team: Scene, tmp_path: Path, bob: GpgHome) -> None:
-    enduring(team, tmp_path, lambda ks: add_admin(ks, bob.fingerprint, environ=team.environ)).endure()
+    enduring(team, tmp_path, lambda ks: add_admin(ks, bob.fingerprint, environ=team.environ), every=7).endure()
 
 
 def test_an_admin_who_is_approved(team: Scene, tmp_path: Path, bob: GpgHome) -> None:
@@ -89,7 +88,7 @@ def test_an_admin_who_is_approved(team: Scene, tmp_path: Path, bob: GpgHome) -> 
     engine = GnuPG(environ=team.environ)
     blackbox.add_admin(engine.certificate(bob.fingerprint), label="bob@example.org", commit=False)
     engine.close()
-    enduring(team, tmp_path, lambda ks: approve_admin(ks, bob.fingerprint, environ=team.environ)).endure()
+    enduring(team, tmp_path, lambda ks: approve_admin(ks, bob.fingerprint, environ=team.environ), every=4).endure()
 
 
 def test_a_role_account(team: Scene, tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_a_role_account(team: Scene, tmp_path: Path) -> None:
         else:
             create_role(keystore, "web", path, environ=team.environ)
 
-    enduring(team, tmp_path, act, tidy=tidy).endure()
+    enduring(team, tmp_path, act, tidy=tidy, every=9).endure()
 
 
 def test_a_store_is_founded(tmp_path: Path, alice: GpgHome) -> None:
@@ -132,4 +131,4 @@ def test_a_store_is_founded(tmp_path: Path, alice: GpgHome) -> None:
     def act() -> None:
         found(scene.directory, environ=scene.environ)
 
-    Endured(act=act, state=state, places=(scene.top, scene.state), work=work).endure()
+    Endured(act=act, state=state, places=(scene.top, scene.state), work=work, every=3).endure()

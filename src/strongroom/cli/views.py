@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from strongroom._encoding import Timestamp, b64encode, format_duration, format_time
@@ -102,6 +103,8 @@ def _period(seconds: int | None) -> str | None:
     return None if seconds is None else format_duration(seconds)
 
 
+_NO_MORE: Mapping[str, object] = MappingProxyType({})
+
 KEYSET_COLUMNS = ("NAME", "TYPE", "PRIMARY", "STATE", "SINCE", "NEXT")
 
 
@@ -163,11 +166,16 @@ def short_time(at: Timestamp) -> str:
     return format_time(at)[:16].replace("T", " ") + "Z"
 
 
-def moved(session: Session, keystore: KeyStore, keyset: Keyset, event: str) -> None:
-    """What a command says after it changed a keyset: the keyset as JSON, or a sentence and what to do next."""
+def moved(
+    session: Session, keystore: KeyStore, keyset: Keyset, event: str, *, more: Mapping[str, object] = _NO_MORE
+) -> None:
+    """What a command says after it changed a keyset: the keyset as JSON, or a sentence and what to do next.
+
+    more: what JSON says beside the keyset.
+    """
     now = keystore.clock.now()
     if session.as_json:
-        output.write_json(keyset_json(keyset, now))
+        output.write_json({**keyset_json(keyset, now), **more})
         return
     primary = keyset.primary_at(now)
     at = "no version is primary" if primary is None else f"version {primary.number} is primary"

@@ -187,7 +187,6 @@ def _add(
     keystore: KeyStore, certificate: Certificate, engine: Engine, environ: Mapping[str, str] | None, *, role: bool
 ) -> AdminChange:
     store = keystore.sealed
-    store.follow()
     known = [each for each in store.header.recipients if each.fingerprint == certificate.fingerprint]
     if known and known[0] not in store.missing:  # else it was broken off before the root file, and goes on
         raise ExistsError(f"{certificate.label} is an approved admin already", hint="strongroom admin list")

@@ -6,13 +6,14 @@ use of it is said in the log, so that whoever still needs it is noticed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from strongroom._encoding import format_time
 from strongroom.errors import ClosedError, PolicyError, StrongroomError
 from strongroom.keystore.facade import KeyStore
-from strongroom.keystore.in_use import Use
+from strongroom.keystore.in_use import NOBODY_NAMED, Use
+from strongroom.keystore.in_use_naming import register_named
 from strongroom.model.dooming import LONGEST_WAIT, expired
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeysetName
@@ -21,8 +22,7 @@ Confirm = Callable[[str, Sequence[Use]], bool]
 """Shows a person which keyset's data becomes unreadable, and where; whether that is meant."""
 
 
-NOBODY_ASKED = "nobody was asked what data is still protected: manage.py strongroom destroy asks a site's models"
-"""What is said where no application is registered that could tell."""
+NOBODY_ASKED = f"nobody was asked what data is still protected: {NOBODY_NAMED}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +58,31 @@ def schedule(
     reason: str,
     after_s: int = LONGEST_WAIT,
     shred: Confirm | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Keyset:
     """Set the day on which a version may be destroyed; None: every version, which stops the keyset from protecting now.
 
     after_s: 7 to 30 days, in seconds. Data that a version still protects is a PolicyError that tells where it is,
     unless `shred` agrees that it becomes unreadable. StateError for the primary alone, and for what is destroyed.
     """
+    register_named(keystore, environ)
     _check_use(keystore, name, _wanted(keystore.show(name), number), shred)
     return keystore.doom(name, number, wait_s=after_s, reason=reason)
 
 
-def destroy_due(keystore: KeyStore, *, only: str | None = None, shred: Confirm | None = None) -> tuple[Destroyed, ...]:
+def destroy_due(
+    keystore: KeyStore,
+    *,
+    only: str | None = None,
+    shred: Confirm | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Destroyed, ...]:
     """Destroy every version whose day has come (of one keyset, where `only` names it). Data in use keeps its version.
 
     Its material leaves the store and this process; its number, key id, dates and public half stay. Every other process
     follows within its recheck time, workers with the next publication.
     """
+    register_named(keystore, environ)
     now = keystore.clock.now()
     done: list[Destroyed] = []
     keysets = keystore.list() if only is None else (keystore.show(only),)

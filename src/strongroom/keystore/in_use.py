@@ -11,6 +11,9 @@ from strongroom.keystore.counting import Counting
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId
 
+NOBODY_NAMED = "manage.py strongroom asks a site's models, and STRONGROOM_IN_USE names who else is asked"
+"""What is said where no application is registered that could tell."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use:

@@ -209,13 +209,13 @@ def compromise(
     If it was primary, a new version takes its place at once. What it protected must be encrypted again.
     """
     from strongroom.cli import views
+    from strongroom.keystore.compromising import compromise as compromised
 
     keystore = session.open()
     value = read_value(value_file)
     with busy("making the next version"):
-        keyset = keystore.compromise(name, version, reason=reason, value=value, generate=generate)
-    views.moved(session, keystore, keyset, f"marked as compromised: version {version} of")
+        done = compromised(keystore, name, version, reason=reason, value=value, generate=generate)
+    views.moved(session, keystore, done.keyset, f"marked as compromised: version {version} of", more=done.facts())
     if not session.as_json:
-        output.tell(
-            "what it protected is to be encrypted again; manage.py strongroom reencrypt --report lists a site's"
-        )
+        for sentence in done.sentences():
+            output.tell(sentence)

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from strongroom.django.verbs.base import Verb
+from strongroom.django.verbs.compromise import COMPROMISE
 from strongroom.django.verbs.destroy import DESTROY
 from strongroom.django.verbs.publish import PUBLISH
 from strongroom.django.verbs.reencrypt import REENCRYPT
 
-VERBS: Mapping[str, Verb] = MappingProxyType({"destroy": DESTROY, "publish": PUBLISH, "reencrypt": REENCRYPT})
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {"compromise": COMPROMISE, "destroy": DESTROY, "publish": PUBLISH, "reencrypt": REENCRYPT}
+)
