@@ -21,7 +21,7 @@ from strongroom.keystore.rooting import destroy_root, rotate_root
 from strongroom.model.codec import decode
 from strongroom.model.names import parse_name
 from strongroom.primitives.secret import SecretBytes
-from tests.faults.enduring import WHOLE, Endured, Standing, files
+from tests.faults.enduring import Endured, Standing, files
 from tests.merging.scenes import Clone
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
@@ -78,7 +78,7 @@ def test_a_restoration(here: Clone, tmp_path: Path, work: Path, out: Path) -> No
         return "whole"
 
     Endured(
-        act=lambda: restore_backup(path, target, environ=here.environ), state=state, places=(out,), work=work
+        act=lambda: restore_backup(path, target, environ=here.environ), state=state, places=(out,), work=work, every=3
     ).endure()
 
 
@@ -152,10 +152,15 @@ def test_a_slot_that_comes(here: Clone, work: Path, out: Path) -> None:
     inner = opened(here)
 
     def state() -> Hashable:
-        opens = path.exists() and any(
-            each.opens and each.slot.label == "office"
-            for each in slots.try_slots(here.directory, environ={**here.environ, "STRONGROOM_IDENTITY_FILE": str(path)})
-        )
+        opens = False
+        if path.exists():
+            environ = {**here.environ, "STRONGROOM_IDENTITY_FILE": str(path)}
+            with contextlib.suppress(StrongroomError):  # what a killed run had begun to write
+                opens = any(
+                    each.opens
+                    for each in slots.try_slots(here.directory, environ=environ)
+                    if each.slot.label == "office"
+                )
         with here.open() as keystore:
             counts = any(slot.label == "office" for slot in keystore.sealed.header.slots)
         assert opens or not counts
@@ -166,6 +171,7 @@ def test_a_slot_that_comes(here: Clone, work: Path, out: Path) -> None:
         state=state,
         places=(here.directory, here.state, out),
         work=work,
+        every=2,
         tidy=lambda: path.unlink(missing_ok=True),
     ).endure()
 
@@ -182,7 +188,7 @@ def test_a_slot_that_goes(here: Clone, work: Path, out: Path) -> None:
             rotate_root(keystore, environ=here.environ)
 
     Endured(
-        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=3
+        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=5
     ).endure()
 
 
@@ -195,7 +201,7 @@ def test_a_rotation_of_the_root(here: Clone, work: Path, out: Path) -> None:
             rotate_root(keystore, exposed="a stick was lost", environ=here.environ)
 
     Endured(
-        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=3
+        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=5
     ).endure()
 
 
@@ -219,7 +225,7 @@ def test_a_walk_over_what_is_exposed(here: Clone, work: Path) -> None:
             raise StrongroomError(f"left: {left}")
 
     Endured(
-        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=3
+        act=acting(here, act), state=opened(here), places=(here.directory, here.state), work=work, halves=True, every=5
     ).endure()
 
 
@@ -239,7 +245,6 @@ def test_an_older_record_is_accepted(here: Clone, work: Path) -> None:
     ).endure()
 
 
-@pytest.mark.skipif(not WHOLE, reason="a passphrase takes a third of a second each time: STRONGROOM_FAULTS=all")
 def test_a_store_that_is_restored_from_shares(here: Clone, work: Path, out: Path) -> None:
     with here.open() as keystore:
         create_recovery(keystore, threshold=2, shares=2, out=out)
@@ -250,5 +255,6 @@ def test_a_store_that_is_restored_from_shares(here: Clone, work: Path, out: Path
         state=opened(here),
         places=(here.directory, here.state),
         work=work,
+        every=25,  # each try hashes a passphrase
     ).endure()
     assert files(out)

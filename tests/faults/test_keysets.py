@@ -106,7 +106,7 @@ USUAL = ("create", "rotate", "compromise", "destroy")  # all of them go through 
 @pytest.mark.parametrize("name", ACTS if WHOLE else USUAL)
 def test_an_act_on_a_keyset(here: Clone, tmp_path: Path, name: str) -> None:
     before, act = ACTS[name]
-    enduring(here, tmp_path, before, act, days=8 if name == "destroy" else 0).endure()
+    enduring(here, tmp_path, before, act, days=8 if name == "destroy" else 0, every=3).endure()
 
 
 def granted(keystore: KeyStore, out: Path) -> None:

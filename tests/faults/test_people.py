@@ -76,11 +76,11 @@ def test_an_admin_who_leaves(team: Scene, tmp_path: Path, bob: GpgHome) -> None:
         add_admin(keystore, bob.fingerprint, environ=team.environ)
     everyone = (team.user.fingerprint, bob.fingerprint)
     Repository.discover(team.top, environ=team.environ).update_all(approved=everyone, commit=False)
-    enduring(team, tmp_path, lambda ks: remove_admin(ks, bob.fingerprint, environ=team.environ), every=9).endure()
+    enduring(team, tmp_path, lambda ks: remove_admin(ks, bob.fingerprint, environ=team.environ), every=17).endure()
 
 
 def test_an_admin_who_comes(team: Scene, tmp_path: Path, bob: GpgHome) -> None:
-    enduring(team, tmp_path, lambda ks: add_admin(ks, bob.fingerprint, environ=team.environ), every=7).endure()
+    enduring(team, tmp_path, lambda ks: add_admin(ks, bob.fingerprint, environ=team.environ), every=13).endure()
 
 
 def test_an_admin_who_is_approved(team: Scene, tmp_path: Path, bob: GpgHome) -> None:
@@ -88,7 +88,7 @@ def test_an_admin_who_is_approved(team: Scene, tmp_path: Path, bob: GpgHome) -> 
     engine = GnuPG(environ=team.environ)
     blackbox.add_admin(engine.certificate(bob.fingerprint), label="bob@example.org", commit=False)
     engine.close()
-    enduring(team, tmp_path, lambda ks: approve_admin(ks, bob.fingerprint, environ=team.environ), every=4).endure()
+    enduring(team, tmp_path, lambda ks: approve_admin(ks, bob.fingerprint, environ=team.environ), every=7).endure()
 
 
 def test_a_role_account(team: Scene, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_role_account(team: Scene, tmp_path: Path) -> None:
         else:
             create_role(keystore, "web", path, environ=team.environ)
 
-    enduring(team, tmp_path, act, tidy=tidy, every=9).endure()
+    enduring(team, tmp_path, act, tidy=tidy, every=17).endure()
 
 
 def test_a_store_is_founded(tmp_path: Path, alice: GpgHome) -> None:
@@ -131,4 +131,4 @@ def test_a_store_is_founded(tmp_path: Path, alice: GpgHome) -> None:
     def act() -> None:
         found(scene.directory, environ=scene.environ)
 
-    Endured(act=act, state=state, places=(scene.top, scene.state), work=work, every=3).endure()
+    Endured(act=act, state=state, places=(scene.top, scene.state), work=work, every=7).endure()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from strongroom.errors import FormatError, PolicyError, StoreError
@@ -23,6 +24,8 @@ from strongroom.stores.usage import Usage
 
 EVERY = 60.0
 """Seconds between two reports of one process, while it protects."""
+
+Verb = Callable[..., bytes]
 
 NEAR = 0.75
 """The part of a limit from which on it is warned about."""
@@ -139,37 +142,30 @@ class Counting:
 
 
 class Counted:
-    """A primitive whose messages are counted one by one: what has a stated limit, and does not count by itself."""
+    """A primitive whose messages are counted one by one: what has a stated limit, and does not count by itself.
 
-    __slots__ = ("_primitive", "_tally")
+    Its verbs are the primitive's, as they are called there. PolicyError where the limit is reached.
+    """
+
+    __slots__ = ("compute", "encrypt", "sign")
 
     def __init__(self, primitive: Any, tally: Tally) -> None:
-        self._primitive = primitive
-        self._tally = tally
+        self.encrypt: Verb = _counted(getattr(primitive, "encrypt", None), tally)
+        self.sign: Verb = _counted(getattr(primitive, "sign", None), tally)
+        self.compute: Verb = _counted(getattr(primitive, "compute", None), tally)
 
-    def encrypt(self, *parts: Any) -> bytes:
-        """As the primitive. PolicyError where the limit is reached."""
-        self._take()
-        made: bytes = self._primitive.encrypt(*parts)
-        return made
 
-    def sign(self, message: bytes) -> bytes:
-        """As above."""
-        self._take()
-        made: bytes = self._primitive.sign(message)
-        return made
+def _counted(call: Any, tally: Tally) -> Verb:
+    """The call, after one message is counted. A closure: a method that looks both up costs as much again."""
 
-    def compute(self, data: bytes) -> bytes:
-        """As above."""
-        self._take()
-        made: bytes = self._primitive.compute(data)
-        return made
-
-    def _take(self) -> None:
-        tally = self._tally
+    def counted(*parts: Any) -> bytes:
         tally.left -= 1
         if tally.left < 0:
             tally.refuse()
+        made: bytes = call(*parts)
+        return made
+
+    return counted
 
 
 _TALLIES: weakref.WeakSet[Tally] = weakref.WeakSet()

@@ -16,6 +16,7 @@ from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.issuer import ensure_issuer, issuing_of
+from strongroom.keystore.undoing import kept_if_written
 from strongroom.model.names import KeyId, Revision, StoreId, parse_name
 from strongroom.model.types import TRAITS
 from strongroom.primitives import rsa
@@ -223,11 +224,8 @@ def _keyed(keystore: KeyStore, name: str, path: Path, key: KeyWords) -> Iterator
         private=_pkcs8(private),
     )
     write_identity(path, identity, passphrase=key.get("passphrase"))
-    try:
+    with kept_if_written(path):
         yield identity.public, made
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
 
 
 def _groups(keystore: KeyStore) -> WorkerGroups:
