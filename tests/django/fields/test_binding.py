@@ -43,7 +43,7 @@ def test_a_cell_moved_to_another_field_does_not_open(school: KeyStore) -> None:
 
 
 def test_a_cell_moved_to_another_row_does_not_open_where_the_field_is_bound_to_rows(school: KeyStore) -> None:
-    hill, lake = School.objects.create(name="Hill"), School.objects.create(name="Lake")
+    hill, lake = School.objects.create(id=1, name="Hill"), School.objects.create(id=2, name="Lake")
     mine, theirs = Grade.objects.create(school=hill, points=1), Grade.objects.create(school=lake, points=6)
     put("school_grade", "points", mine.pk, cell_of(theirs, "points"))
     read = Grade.objects.get(pk=mine.pk)

@@ -71,6 +71,10 @@ def test_e024_contexts() -> None:
     assert ids(b=sealed, a=encrypted(char(), keyset="columns", context="b")) == {"strongroom.E024"}
     made = {"b": models.IntegerField(), "c": models.UUIDField()}
     assert ids(**made, a=encrypted(char(), keyset="columns", context=("b", "c"))) == set()
+    if hasattr(models, "DB_SET_NULL"):
+        by = models.ForeignKey(Student, models.DB_SET_NULL, null=True)
+        told = model(b=by, a=encrypted(char(), keyset="columns", context="b_id")).check()
+        assert "is changed by the database" in " ".join(message.msg for message in told)
 
 
 def test_e027_and_w022_indexes_that_miss_or_show() -> None:

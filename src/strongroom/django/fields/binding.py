@@ -50,17 +50,23 @@ def context_of(names: tuple[str, ...], row: Row, *, field: AnyField) -> Context:
             raise FieldError(
                 f"{field} is bound to {name!r} of its row, which is None here: give the row its {name!r} first"
             )
-        found[name] = (named.target_field if named.is_relation else named).to_python(value)
+        found[name] = context_value(named, value)
     return found
+
+
+def context_value(field: Any, value: Any) -> Any:
+    """A value of a column that cells are bound to, as it is written into their binding."""
+    return (field.target_field if field.is_relation else field).to_python(value)
 
 
 def associated_data(field_id: str, context: Context | None) -> bytes:
     """What the cell of a field and row is authenticated with."""
-    parts = () if context is None else tuple(_text(value) for value in context.values())
+    parts = () if context is None else tuple(as_text(value) for value in context.values())
     return encode_fields(b"strongroom/1 cell", field_id.encode("utf-8"), *parts)
 
 
-def _text(value: Any) -> bytes:
+def as_text(value: Any) -> bytes:
+    """One part of a context in the binding."""
     return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode("utf-8")
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from strongroom.django.fields.sealed_field import SealedField
 
 Message = checks.CheckMessage
+_BEHIND = ("DB_SET_NULL", "DB_SET_DEFAULT")  # from Django 6.1 on
 _SEALING = (KeyType.AES256_GCM, KeyType.XAES256_GCM, KeyType.FERNET)
 
 
@@ -106,6 +107,9 @@ def _context(field: SealedField) -> Iterator[Message]:
         elif isinstance(found, models.AutoField) or found.generated or found.has_db_default():
             hint = "use what is known before, such as a UUIDField with default=uuid.uuid4"
             yield _error(field, f"context {name!r} is made by the database, after the cell is sealed", hint, "E024")
+        elif found.is_relation and getattr(found.remote_field.on_delete, "__name__", "") in _BEHIND:
+            hint = "use models.SET_NULL, models.CASCADE or models.PROTECT, which Django carries out and we can see"
+            yield _error(field, f"context {name!r} is changed by the database, and its cells are not", hint, "E024")
 
 
 def _index(field: SealedField) -> Iterator[Message]:

@@ -162,18 +162,20 @@ class SealedAttribute(DeferredAttribute):
         missing = {each.pk: each for each in instances if field.attname not in vars(each)}
         rows = field.model._base_manager.using(alias).filter(pk__in=missing)
         beside = field.plain_column
-        cells = dict(rows.values_list("pk", Cell(field.name)))
+        # a cell is bound to what its row has in the database, whatever the instance has by now
+        names = field.context_names or ()
+        cells = {pk: (cell, context) for pk, cell, *context in rows.values_list("pk", Cell(field.name), *names)}
         plain = {} if beside is None else dict(rows.values_list("pk", beside.name))
         for pk, instance in missing.items():
             if pk not in cells:
                 if skip:
                     continue
                 raise type(instance).DoesNotExist(f"{type(instance).__name__} matching query does not exist.")
-            cell = cells[pk]
+            cell, said = cells[pk]
             try:
-                context = field.context_of(instance)
                 value = plain.get(pk)
                 if cell is not None:
+                    context = field.context_of(dict(zip(names, said, strict=True)))
                     value = field.open_cell(cell, context=context, connection=connections[alias])
             except (StrongroomError, FieldError):
                 if not skip:

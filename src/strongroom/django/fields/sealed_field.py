@@ -22,6 +22,7 @@ from django.utils.functional import cached_property
 
 from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of
 from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, column_for
+from strongroom.django.fields.bound_rows import check_together
 from strongroom.django.fields.boxes import Box, box_of
 from strongroom.django.fields.classes import class_of, empty
 from strongroom.django.fields.column import SealedColumn
@@ -239,6 +240,14 @@ class RowBoundField(SealedField):
         if value is None or hasattr(value, "as_sql"):
             return value
         return InRow(value, self.context_of(model_instance))
+
+    def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:
+        check_together(compiler)
+        return super().get_placeholder(value, compiler, connection)
+
+    def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:
+        check_together(compiler)
+        return super().get_placeholder_sql(value, compiler, connection)
 
 
 _CACHED = ("codec", "bound_to_id", "index", "plain_column", "has_companions")
