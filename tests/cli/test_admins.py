@@ -150,7 +150,11 @@ def test_an_admin_leaves_and_what_he_knew_is_walked_until_nothing_is_left(
     assert program("list", cwd=team, env=bob).status == 3
     assert program("exposed", cwd=team, env=alice).status == 4
     done("rotate", "--exposed", cwd=team, env=alice)
-    assert done("exposed", "--json", cwd=team, env=alice).json["keysets"][0]["replaced"]
+    coming = program("exposed", "--json", cwd=team, env=alice)
+    assert (coming.status, coming.json["keysets"][0]["replaced"]) == (4, True)
+    assert coming.json["keysets"][0]["protects_until"]
+    done("promote", "it", "2", cwd=team, env=alice)
+    assert not done("exposed", "--json", cwd=team, env=alice).json["keysets"][0]["protects_until"]
     assert program("rotate", cwd=team, env=alice).status == 2
 
 

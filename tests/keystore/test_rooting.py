@@ -206,7 +206,12 @@ def test_an_exposed_root_is_ended_by_a_rotation_and_a_walk_over_all_its_keys(tmp
         assert [name for name, _ in walked.left] == ["password"]
         assert "--value-file" in walked.left[0][1]
         keystore.rotate("password", generate=True)
-        assert all(row.replaced for row in exposed(keystore)), "a promotion that is settled counts"
+        rows = exposed(keystore)
+        assert all(row.replaced and not row.done for row in rows), "a promotion is settled, and has not come"
+        day = 24 * 3600
+        assert {row.protects_until for row in rows} == {clock.now() + 1000 * day}
+        clock.pass_time(day)
+        assert all(row.done for row in exposed(keystore))
         assert rotate_exposed(keystore).rotated == ()
         keystore.create("later", "fernet")
         assert "later" not in [row.name for row in exposed(keystore)]

@@ -67,14 +67,23 @@ class _Exposure(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExposedRow:
-    """A keyset of which somebody could read versions. It is `replaced` once none of them will protect anything more;
-    what they protected stays readable to him until it is re-encrypted."""
+    """A keyset of which somebody could read versions. It is `replaced` once it is settled that another will protect.
+
+    `protects_until` is when that comes, where one of them still protects. What they protected stays readable to him
+    until it is re-encrypted.
+    """
 
     name: str
     type: KeyType
     versions: tuple[int, ...]
     replaced: bool
     since: Exposure
+    protects_until: Timestamp | None = None
+
+    @property
+    def done(self) -> bool:
+        """Replaced, and protecting nothing any more."""
+        return self.replaced and self.protects_until is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +201,7 @@ def exposed(keystore: KeyStore) -> tuple[ExposedRow, ...]:
                     versions=known,
                     replaced=_replaced(keyset, known),
                     since=last,
+                    protects_until=_end_of(keyset, known, keystore.clock.now()),
                 )
             )
     return tuple(rows)
@@ -232,6 +242,22 @@ def _replaced(keyset: Keyset, known: Collection[int]) -> bool:
     coming = [(each.promote_at, each.number) for each in keyset.versions if each.state in _PROTECTS]
     last = max(((at, number) for at, number in coming if at is not None), default=None)
     return last is None or last[1] not in known
+
+
+def _end_of(keyset: Keyset, known: Collection[int], now: Timestamp) -> Timestamp | None:
+    """When the known version that is primary now gives way to one that is not known; None where none is primary."""
+    primary = keyset.primary_at(now)
+    if primary is None or primary.number not in known:
+        return None
+    coming = [
+        each.promote_at
+        for each in keyset.versions
+        if each.state in _PROTECTS
+        and each.promote_at is not None
+        and each.promote_at > now
+        and each.number not in known
+    ]
+    return min(coming, default=None)
 
 
 def _read(material: SecretBytes) -> Exposure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from strongroom.cli import output
@@ -9,6 +11,9 @@ from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
 from strongroom.cli.repository import counted
 from strongroom.exitcodes import WORK_REMAINS
+
+if TYPE_CHECKING:
+    from strongroom.keystore.exposures import ExposedRow
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom exposed", "strongroom rotate --exposed"))
@@ -18,7 +23,7 @@ def exposed(session: Session) -> None:
 
     A keyset is replaced once none of those versions will protect anything more. What they protected stays readable to
     him until it is re-encrypted under a new one, and the old one deactivated or destroyed. Ends with status 4 while
-    some are not replaced.
+    one of them protects.
     """
     from strongroom._encoding import format_time
     from strongroom.keystore.exposures import exposed as exposed_of
@@ -39,6 +44,7 @@ def exposed(session: Session) -> None:
                         "type": row.type.value,
                         "versions": list(row.versions),
                         "replaced": row.replaced,
+                        "protects_until": None if row.protects_until is None else format_time(row.protects_until),
                         "since": format_time(row.since.time),
                     }
                     for row in rows
@@ -56,14 +62,27 @@ def exposed(session: Session) -> None:
                     row.name,
                     row.type.value,
                     ", ".join(map(str, row.versions)),
-                    "replaced: re-encrypt what they protected" if row.replaced else "to be rotated",
+                    _state(row),
                 )
                 for row in rows
             ),
             empty="nothing is exposed",
         )
-    if any(not row.replaced for row in rows):
+    if not all(row.done for row in rows):
         click.get_current_context().exit(WORK_REMAINS)
+
+
+def _state(row: ExposedRow) -> str:
+    from strongroom._encoding import format_time
+    from strongroom.caching.issuing import ISSUER
+
+    if not row.replaced:
+        return "to be rotated"
+    if row.protects_until is not None:
+        return f"protects until {format_time(row.protects_until)}"
+    if row.name == ISSUER:
+        return "replaced: see strongroom worker list"
+    return "replaced: re-encrypt what they protected"
 
 
 def rotate_exposed(session: Session, *, now: bool, generate: bool) -> None:
