@@ -18,6 +18,7 @@ from strongroom.model.states import KeyState
 from strongroom.model.types import KeyType
 from strongroom.openpgp.discovery import find_engine
 from strongroom.stores.sealed import SealedStore
+from strongroom.stores.workers_records import WorkerGroups
 
 SOON: Final = 60
 """Days before its end from which an OpenPGP key is warned about: a key is prolonged by a person, who may be away."""
@@ -39,6 +40,7 @@ def look_at_keys(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Fin
         except StrongroomError:
             continue  # told already
     yield from _strangers(keystore.sealed)
+    yield from _gone(keystore)
     yield from _weak(keysets)
     yield from _clock(keysets, keystore.clock.now())
     if keystore.base is not None:
@@ -92,6 +94,20 @@ def _recipients(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Find
                 yield Finding(level="warning", about="admins", fact=fact, hint=hint)
     finally:
         engine.close()
+
+
+def _gone(keystore: KeyStore) -> Iterator[Finding]:
+    """Records that were seen and are not here, and worker groups that are older than they were."""
+    for gone in keystore.sealed.vanished():
+        yield Finding(level="problem", about="keysets", fact=str(gone), hint=gone.hint)
+    if keystore.base is None:
+        return
+    groups = WorkerGroups(keystore.sealed, keystore.base)
+    for name in groups.names():
+        try:
+            groups.fresh(name)
+        except StrongroomError as trouble:
+            yield Finding(level="problem", about="workers", fact=str(trouble), hint=trouble.hint)
 
 
 def _strangers(store: SealedStore) -> Iterator[Finding]:

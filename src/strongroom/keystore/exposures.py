@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from strongroom._encoding import Timestamp, format_time, parse_time
 from strongroom.caching.issuing import ISSUER
-from strongroom.errors import FormatError, NotFoundError, StrongroomError
+from strongroom.errors import FormatError, NotFoundError, StaleError, StrongroomError
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, KeysetName, Revision, draw_key_id, format_key_id, parse_key_id, parse_name
@@ -149,7 +149,10 @@ def _version(store: SealedStore, exposure: Exposure, ahead: Sequence[KeyId], num
 
 
 def exposures(store: SealedStore) -> tuple[Exposure, ...]:
-    """All that were noted, the earliest first. A version that notes none keeps nobody from being removed."""
+    """All that were noted, the earliest first. A version that notes none keeps nobody from being removed.
+
+    StaleError where some may be missing: the record is older than the one that was seen, or gone.
+    """
     found, _ = _noted(store)
     return tuple(sorted(found, key=lambda each: each.time))
 
@@ -163,7 +166,10 @@ def _noted(store: SealedStore) -> tuple[list[Exposure], tuple[int, ...]]:
     try:
         opened = store.load(EXPOSURES)
     except NotFoundError:
+        store.check_not_vanished(EXPOSURES)  # else whoever takes the file away would end every exposure
         return [], ()
+    if isinstance(opened.hindrance, StaleError):
+        raise opened.hindrance.again()
     found: dict[Exposure, Exposure] = {}
     strange: list[int] = []
     for version in opened.keyset.versions:

@@ -13,7 +13,7 @@ from strongroom.caching.local import LocalCache
 from strongroom.caching.observing import Standing
 from strongroom.caching.worker import WorkerSource
 from strongroom.errors import PolicyError
-from strongroom.keystore import acts
+from strongroom.keystore import acts, witnessing
 from strongroom.keystore.awaiting import Awaiting
 from strongroom.keystore.choosing import Choosing
 from strongroom.keystore.counting import Counting
@@ -200,14 +200,14 @@ class KeyStore(Answering, Awaiting, Choosing, Moves):
 
     def witnessed(self) -> Witnessed:
         """What the witness saw of each record, and what differs from it here."""
-        return self.sealed.witnessed()
+        return witnessing.witnessed(self.sealed, self.base)
 
     def accept_witness(self, name: str | None = None) -> tuple[str, ...]:
         """Accept the record of this name, or all, as it is here now; the names of those that differed.
 
         Only this checkout's memory changes; versions known to be compromised or destroyed stay so.
         """
-        accepted = self.sealed.accept(name)
+        accepted = witnessing.accept(self.sealed, self.base, name)
         acts.record("witness-accepted", keysets=",".join(accepted) or "none")
         self.look_again()
         return accepted

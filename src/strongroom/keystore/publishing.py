@@ -77,7 +77,7 @@ def publish(
     if not names:
         raise NotFoundError("there is no worker group", hint="strongroom worker create GROUP")
     store = keystore.sealed.header.store
-    read = [known.read(name) for name in names]
+    read = [known.fresh(name) for name in names]
     publisher = Publisher(keystore.sealed)
     done: list[Published] = []
     problems: list[str] = []

@@ -184,6 +184,7 @@ def destroy_root(keystore: KeyStore, number: int) -> RootDestroyed:
     header = store.header.without_roots(number)
     gone = tuple(root.number for root in store.header.roots if root.number <= number)
     with store.writing():
+        store.check_complete()  # git may still hold what is not here, under the very root that would go
         store.replace_header(header)
         for each in gone:
             store.remove_root_file(each)

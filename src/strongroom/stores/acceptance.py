@@ -9,7 +9,7 @@ from strongroom.errors import FormatError, NotFoundError
 from strongroom.model.names import KeysetName, Revision
 from strongroom.model.record import Record
 from strongroom.sealing.root import Root
-from strongroom.stores.seen import HEADER, Difference, HeaderMark, Seen, Witness, vanished
+from strongroom.stores.seen import HEADER, Difference, Mark, Seen, Witness, vanished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class Acceptance:
         witness: Witness,
         *,
         root: Root,
-        header: HeaderMark,
+        header: Mark,
         read: Callable[[KeysetName], Record],
         read_all: Callable[[], Sequence[Record]],
     ) -> None:
@@ -72,7 +72,7 @@ class Acceptance:
 
     def _header_row(self) -> tuple[WitnessRow, ...]:
         """Of the header, where it differs."""
-        seen = self._witness.seen_header()
+        seen = self._witness.seen_mark(HEADER)
         told = () if seen is None else seen.differences(self._header)
         if seen is None or not told:
             return ()
@@ -80,9 +80,9 @@ class Acceptance:
 
     def of_header(self) -> tuple[KeysetName, ...]:
         """Accept the header as it is; its name if it differed."""
-        if not self._witness.check_header(self._header):
+        if not self._witness.check_mark(HEADER, self._header):
             return ()
-        self._witness.accept_header(self._header)
+        self._witness.accept_mark(HEADER, self._header)
         return (HEADER,)
 
     def of(self, name: KeysetName) -> tuple[KeysetName, ...]:

@@ -18,7 +18,7 @@ from strongroom.sealing.unsealing import Unsealed, audience_in
 from strongroom.stores.base import WAIT, Store
 from strongroom.stores.locking import ThreadLock
 from strongroom.stores.roots import Roots
-from strongroom.stores.seen import HeaderMark
+from strongroom.stores.seen import Mark
 from strongroom.stores.watch import Watch
 
 log = logging.getLogger("strongroom")
@@ -44,9 +44,9 @@ class Standing:
     behind: StaleError | None = None
 
     @property
-    def mark(self) -> HeaderMark:
+    def mark(self) -> Mark:
         """What a witness remembers of the header."""
-        return HeaderMark.of(self.header, self.raw)
+        return Mark.of_header(self.header, self.raw)
 
     @classmethod
     def of(cls, root: Root, header: Header, audience: Audience | None) -> Standing:

@@ -156,11 +156,21 @@ class SealedStore(VerifiedStore):
     # -- rewrapping -------------------------------------------------------------------------------------------------
 
     def records(self) -> list[Record]:
-        """Every record, verified and not stale. An exposed root is no hindrance: this leads to another one."""
+        """Every record, verified and not stale, and none vanished: what is not taken along to another root is lost.
+
+        An exposed root is no hindrance: this leads to another one.
+        """
         self._open_roots()
         records = self._read_all()
         self._verdicts(records)
+        self.check_complete()
         return records
+
+    def check_complete(self) -> None:
+        """StaleError where a record was seen that is not here."""
+        gone = self.vanished()
+        if gone:
+            raise gone[0]
 
     def rewrap(self, names: Sequence[KeysetName]) -> int:
         """Bring these records under the newest root, those that are not yet; how many were written.

@@ -27,6 +27,9 @@ FINAL = frozenset({KeyState.COMPROMISED, KeyState.DESTROYED})
 HEADER = KeysetName("store.json")
 """By this name, which no keyset can have, the store's header is remembered among its records."""
 
+BESIDE = "strongroom.workers/"
+"""So begin the names by which worker groups are remembered: as a header lists them, and as no keyset is named."""
+
 NO_STATES: Mapping[KeyId, KeyState] = MappingProxyType({})
 
 
@@ -61,19 +64,25 @@ class Seen:
     states: Mapping[KeyId, KeyState]
 
 
-class HeaderMark(NamedTuple):
-    """What is remembered of a header: which revision, and the SHA-256 of all of it."""
+class Mark(NamedTuple):
+    """What is remembered of the header, or of a worker group: which revision, and a digest of all of it.
+
+    No digest stands for what was removed here at that revision.
+    """
 
     revision: Revision
     digest: bytes
 
     @classmethod
-    def of(cls, header: Header, raw: bytes) -> Self:
+    def of_header(cls, header: Header, raw: bytes) -> Self:
         """The mark of a verified header, which these bytes are."""
         return cls(header.revision, hashlib.sha256(raw).digest())
 
-    def differences(self, here: HeaderMark) -> tuple[Difference, ...]:
-        """In what the header that is here falls behind this one, which was seen."""
+    def differences(self, here: Mark) -> tuple[Difference, ...]:
+        """In what that which is here falls behind this, which was seen."""
+        if here.revision <= self.revision and not self.digest:
+            text = f"revision {here.revision} is here, and revision {self.revision} was removed"
+            return (Difference(Cause.OLDER, text),)
         if here.revision < self.revision:
             text = f"revision {here.revision} is here, and revision {self.revision} was seen"
             return (Difference(Cause.OLDER, text),)
@@ -132,16 +141,16 @@ class Witness(Protocol):
         """Take this record for the newest, older or not; None: take it that there is none. States stay known."""
         ...
 
-    def check_header(self, mark: HeaderMark) -> tuple[Difference, ...]:
-        """In what a header falls behind the one that was seen; it is learned if it is news."""
+    def check_mark(self, name: KeysetName, mark: Mark) -> tuple[Difference, ...]:
+        """In what the header (HEADER) or a group falls behind what was seen of it; it is learned if it is news."""
         ...
 
-    def seen_header(self) -> HeaderMark | None:
-        """The newest header that was seen."""
+    def seen_mark(self, name: KeysetName) -> Mark | None:
+        """The newest that was seen of it."""
         ...
 
-    def accept_header(self, mark: HeaderMark) -> None:
-        """Take this header for the newest, older or not."""
+    def accept_mark(self, name: KeysetName, mark: Mark) -> None:
+        """Take this for the newest, older or not."""
         ...
 
     def roots(self) -> Mapping[RootId, int]:
@@ -203,15 +212,15 @@ class NoWitness:
     def accept(self, name: KeysetName, record: Record | None) -> None:
         """There is nothing to change."""
 
-    def check_header(self, mark: HeaderMark) -> tuple[Difference, ...]:
+    def check_mark(self, name: KeysetName, mark: Mark) -> tuple[Difference, ...]:
         """Nothing was seen."""
         return ()
 
-    def seen_header(self) -> HeaderMark | None:
+    def seen_mark(self, name: KeysetName) -> Mark | None:
         """None."""
         return None
 
-    def accept_header(self, mark: HeaderMark) -> None:
+    def accept_mark(self, name: KeysetName, mark: Mark) -> None:
         """There is nothing to change."""
 
     def roots(self) -> Mapping[RootId, int]:

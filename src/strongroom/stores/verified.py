@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from strongroom.errors import ClosedError, ExposedRootError, NotFoundError, StaleError, StrongroomError
-from strongroom.model.names import KeysetName, RootId, parse_name
+from strongroom.model.names import KeysetName, Revision, RootId, parse_name
 from strongroom.model.record import Record
 from strongroom.sealing.header import Header
 from strongroom.sealing.lineage import lineage
@@ -21,7 +21,7 @@ from strongroom.stores.following import Follower, Reopen, Standing
 from strongroom.stores.pins import Pin
 from strongroom.stores.roots import Roots
 from strongroom.stores.sealed_keyset import SealedKeyset
-from strongroom.stores.seen import HEADER, NoWitness, Verdict, Witness
+from strongroom.stores.seen import HEADER, Mark, NoWitness, Verdict, Witness
 from strongroom.stores.under import under_witness
 from strongroom.stores.watch import Watch, stale
 
@@ -171,6 +171,22 @@ class VerifiedStore:
         """For what lies beside the keysets: IntegrityError unless its MAC counts, as `Roots.check` says."""
         self._open_roots().check(body, mac, root=root, place=place, shown=shown)
 
+    def vanished(self) -> tuple[StaleError, ...]:
+        """A StaleError for each record that was seen and is not here any more."""
+        return self._watch.vanished(frozenset(self._store.names()))
+
+    def mark_behind(self, name: KeysetName, mark: Mark, *, shown: str) -> StaleError | None:
+        """For what lies beside the keysets: why it is stale, if it is; what is news is remembered."""
+        return self._watch.mark_behind(name, mark, shown=shown)
+
+    def remember_removed(self, name: KeysetName, revision: Revision) -> None:
+        """That what lay beside the keysets was removed here, and is not to be taken again as it was."""
+        self._watch.removed(name, revision)
+
+    def check_not_vanished(self, name: KeysetName) -> None:
+        """For a record that is not here: StaleError where it was seen. As the witness."""
+        self._watch.check_unseen(name)
+
     # -- the witness ------------------------------------------------------------------------------------------------
 
     def witnessed(self) -> Witnessed:
@@ -221,7 +237,11 @@ class VerifiedStore:
 
     def _look_behind(self) -> None:
         stands, watch = self._stands, self._watch
-        self._behind = stands.behind or watch.behind(stands.roots.newest) or watch.header_behind(stands.mark)
+        self._behind = (
+            stands.behind
+            or watch.behind(stands.roots.newest)
+            or watch.mark_behind(HEADER, stands.mark, shown="the header")
+        )
 
     def _read(self, name: KeysetName) -> Record:
         roots = self._open_roots()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from strongroom.errors import FormatError, NotFoundError, StaleError, StoreError, StrongroomError
-from strongroom.model.names import KeysetName, RootId
+from strongroom.model.names import KeysetName, Revision, RootId
 from strongroom.model.record import Record
 from strongroom.sealing.header import Header
 from strongroom.sealing.root import Root
 from strongroom.stores.pins import check_known
-from strongroom.stores.seen import HEADER, UNKNOWN, Difference, HeaderMark, Seen, Verdict, Witness, vanished
+from strongroom.stores.seen import UNKNOWN, Difference, Mark, Seen, Verdict, Witness, vanished
 
 log = logging.getLogger("strongroom")
 
@@ -50,18 +50,33 @@ class Watch:
             hint="'git log' tells which one is right; if this one is: strongroom witness accept",
         )
 
-    def header_behind(self, mark: HeaderMark) -> StaleError | None:
-        """Why a header is stale: of this root, too, a later one was seen, or another one."""
+    def mark_behind(self, name: KeysetName, mark: Mark, *, shown: str) -> StaleError | None:
+        """Why the header or a group is stale: a later one was seen, or another one."""
         try:
-            found = self.witness.check_header(mark)
+            found = self.witness.check_mark(name, mark)
         except (FormatError, StoreError):
             return None  # each record says so
         if not found:
             return None
         return StaleError(
-            f"the header is stale: {'; '.join(map(str, found))}",
-            hint=f"'git pull' may bring the newer one; if this one is right: strongroom witness accept {HEADER}",
+            f"{shown} is stale: {'; '.join(map(str, found))}",
+            hint=f"'git pull' may bring the newer one; if this one is right: strongroom witness accept {name}",
         )
+
+    def removed(self, name: KeysetName, revision: Revision) -> None:
+        """Have the witness know that a group was removed. What fails is told: the removal itself stands."""
+        try:
+            self.witness.accept_mark(name, Mark(revision, b""))
+        except (FormatError, StoreError) as trouble:
+            self._failed(trouble)
+
+    def vanished(self, present: Collection[KeysetName]) -> tuple[StaleError, ...]:
+        """What is to be said of each record that was seen and is not among those that are here, by name."""
+        try:
+            seen = self.witness.show()
+        except (FormatError, StoreError):
+            return ()  # each record says so
+        return tuple(stale(each.name, (vanished(each),)) for each in seen if each.revision and each.name not in present)
 
     def check_follows(self, header: Header, root: Root) -> None:
         """ForeignStoreError where a root that stands in place of ours does not go on from the newest that was seen."""

@@ -14,11 +14,12 @@ from strongroom.model.record import Record
 from strongroom.model.states import KeyState
 from strongroom.sealing.root import Root
 from strongroom.stores.seen import (
+    BESIDE,
     HEADER,
     NO_STATES,
     UNKNOWN,
     Difference,
-    HeaderMark,
+    Mark,
     Seen,
     Verdict,
     Witness,
@@ -152,33 +153,33 @@ class FileWitness:
             "none" if record is None else record.keyset.revision,
         )
 
-    # -- the header, a row among the records ------------------------------------------------------------------------
+    # -- the header and the worker groups, rows among the records ----------------------------------------------------
 
-    def check_header(self, mark: HeaderMark) -> tuple[Difference, ...]:
-        """In what a header falls behind the one that was seen; it is learned if it is news."""
-        seen = self.seen_header()
+    def check_mark(self, name: KeysetName, mark: Mark) -> tuple[Difference, ...]:
+        """In what the header (HEADER) or a group falls behind what was seen of it; it is learned if it is news."""
+        seen = self.seen_mark(name)
         if seen == mark:
             return ()
         found = () if seen is None else seen.differences(mark)
         if not found:
             try:
                 with self._file.writing() as connection:
-                    held = _mark(connection.execute(_ONE, (HEADER,)).fetchone())
+                    held = _mark(connection.execute(_ONE, (name,)).fetchone())
                     if held is None or not held.differences(mark):
-                        connection.execute(_PUT, _header_row(mark))
+                        connection.execute(_PUT, (name, mark.revision, mark.digest, "", ""))
             except StoreError as error:
-                log.warning("header=%d error=%s event=witness-not-written", mark.revision, ascii(str(error)))
+                log.warning("name=%s error=%s event=witness-not-written", name, ascii(str(error)))
         return found
 
-    def seen_header(self) -> HeaderMark | None:
-        """The newest header that was seen."""
-        return _mark(self._file.row(_ONE, HEADER))
+    def seen_mark(self, name: KeysetName) -> Mark | None:
+        """The newest that was seen of it."""
+        return _mark(self._file.row(_ONE, name))
 
-    def accept_header(self, mark: HeaderMark) -> None:
-        """Take this header for the newest, older or not."""
+    def accept_mark(self, name: KeysetName, mark: Mark) -> None:
+        """Take this for the newest, older or not."""
         with self._file.writing() as connection:
-            connection.execute(_PUT, _header_row(mark))
-        log.warning("header=%d event=witness-accepted-header", mark.revision)
+            connection.execute(_PUT, (name, mark.revision, mark.digest, "", ""))
+        log.warning("name=%s accepted=%d event=witness-accepted", name, mark.revision)
 
     # -- roots ------------------------------------------------------------------------------------------------------
 
@@ -212,9 +213,7 @@ class FileWitness:
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _records(self) -> dict[str, _Row]:
-        rows = self._rows()
-        rows.pop(HEADER, None)
-        return rows
+        return {name: row for name, row in self._rows().items() if name != HEADER and not name.startswith(BESIDE)}
 
     def _rows(self) -> dict[str, _Row]:
         return {row[0]: row for row in self._file.rows(_ALL)}
@@ -267,12 +266,8 @@ class FileWitness:
         return self._file.damaged(f"what it says of {str(name)[:80]!r} was never written by us")
 
 
-def _header_row(mark: HeaderMark) -> _Row:
-    return (HEADER, mark.revision, mark.digest, "", "")
-
-
-def _mark(row: _Row | None) -> HeaderMark | None:
-    return None if row is None else HeaderMark(Revision(row[1]), row[2])
+def _mark(row: _Row | None) -> Mark | None:
+    return None if row is None else Mark(Revision(row[1]), row[2])
 
 
 def _present(connection: sqlite3.Connection, news: Sequence[Record]) -> dict[str, _Row]:

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from strongroom._closing import let_go
-from strongroom.errors import ConflictError, ExistsError, InvalidNameError, NotFoundError, PolicyError
+from strongroom.errors import ConflictError, ExistsError, InvalidNameError, NotFoundError, PolicyError, StaleError
 from strongroom.model.names import Revision
 from strongroom.sealing.header import Pending
 from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, sync, told
 from strongroom.stores.sealed import SealedStore
+from strongroom.stores.seen import Mark
 from strongroom.stores.workers_codec import (
     MAX_GROUP,
     Group,
@@ -32,6 +33,7 @@ from strongroom.stores.workers_codec import (
 
 WORKERS: Final = "workers"
 _ENDING: Final = ".json"
+_ATTEMPTS: Final = 3
 
 
 class WorkerGroups:
@@ -68,26 +70,53 @@ class WorkerGroups:
         self._store.follow()
         return self._record(name)
 
+    def fresh(self, name: str) -> Group:
+        """As `read`, for publishing and for what is written: StaleError where a later revision was seen here."""
+        self._store.follow()
+        return self._fresh(name).group
+
+    def seen(self, name: str) -> tuple[Revision, tuple[str, ...]]:
+        """The newest revision that was seen of a group, and how the one that is here differs. As `read`."""
+        mark = _mark(self.record(name))
+        seen = self._store.witness.seen_mark(place_of(name)) or mark
+        return seen.revision, tuple(map(str, seen.differences(mark)))
+
+    def accept(self, name: str) -> bool:
+        """Take a group as it is here now for the newest; whether it differed. As `read`."""
+        with self._store.lock():
+            record = self.record(name)
+            differs = self._behind(record) is not None
+            if differs:
+                self._store.witness.accept_mark(place_of(name), _mark(record))
+        return differs
+
     def write(self, group: Group, *, replaces: Revision | None) -> None:
         """Put a group in place of its revision `replaces`; None: there must be none.
 
-        ExistsError; ConflictError when another writer was first; ExposedRootError, StaleError as the store.
+        A group of a name that was in use counts on from there. ExistsError; ConflictError when another writer was
+        first; ExposedRootError, StaleError as the store.
         """
         with self._store.writing():
             self._check_replaced(group.name, replaces)
+            if replaces is None:
+                group = replace(group, revision=self._following(group.name, 0))
             self._put(group)
 
     def remove(self, name: str) -> None:
         """Forget a group. What was published to it stays readable to it until that expires. NotFoundError."""
         checked, shown = check_group(name), f"worker group {name!r}"
-        with self._store.writing(), self._opened("write", shown) as workers:
-            with told(shown, "write"):
-                os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
-            sync(workers, shown=f"the removal of {shown}")
+        with self._store.writing():
+            # whoever puts the file back must not give the group its keysets again
+            seen = self._fresh(checked).group.revision
+            with self._opened("write", shown) as workers:
+                with told(shown, "write"):
+                    os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
+                self._store.remember_removed(place_of(checked), seen)
+                sync(workers, shown=f"the removal of {shown}")
 
     def pending(self) -> tuple[Pending, ...]:
         """What the header of a rotation says of each group (docs/format.md, section 9). As `read`."""
-        return tuple(Pending(name=place_of(name), mac=self._record(name).mac) for name in self.names())
+        return tuple(Pending(name=place_of(name), mac=self._fresh(name).mac) for name in self.names())
 
     def rewrap(self) -> int:
         """Bring every group under the newest root that is not yet; how many were written."""
@@ -95,7 +124,7 @@ class WorkerGroups:
         for name in self.names():
             with self._store.lock():
                 self._store.follow()
-                record = self._record(name)
+                record = self._fresh(name)
                 if record.root != self._store.root.id:
                     self._put(replace(record.group, revision=Revision(record.group.revision + 1)))
                     moved += 1
@@ -115,7 +144,7 @@ class WorkerGroups:
                 raise ConflictError(
                     f"worker group {record.group.name!r} was changed meanwhile; nothing was written", hint="try again"
                 )
-            group = replace(record.group, revision=Revision(record.group.revision + 1))
+            group = replace(record.group, revision=self._following(record.group.name, record.group.revision))
             self._put(group)
         return group
 
@@ -137,6 +166,28 @@ class WorkerGroups:
         except NotFoundError:
             raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
 
+    def _fresh(self, name: str) -> GroupRecord:
+        record = self._record(name)
+        behind = self._behind(record)
+        attempts = _ATTEMPTS
+        while behind is not None and attempts:
+            # between our reading and the witness's answer another process may have written, and told it
+            attempts -= 1
+            again = self._record(name)
+            if again.mac == record.mac:
+                raise behind
+            record, behind = again, self._behind(again)
+        return record
+
+    def _behind(self, record: GroupRecord) -> StaleError | None:
+        name = record.group.name
+        return self._store.mark_behind(place_of(name), _mark(record), shown=f"worker group {name!r}")
+
+    def _following(self, name: str, revision: int) -> Revision:
+        """The revision after this one, and after whatever was seen of a group of this name."""
+        seen = self._store.witness.seen_mark(place_of(name))
+        return Revision(max(revision, 0 if seen is None else seen.revision) + 1)
+
     def _put(self, group: Group) -> None:
         """Write a group under the newest root. Under the lock."""
         shown, root = f"worker group {group.name!r}", self._store.root
@@ -148,10 +199,11 @@ class WorkerGroups:
             with self._opened("write", shown) as workers:
                 raw = join_group(body, root.record_mac(body))
                 place(raw, f"{group.name}{_ENDING}", directory=workers, top=top, shown=shown)
+        self._behind(decode_group(raw, name=group.name))  # it is news, and remembered
 
     def _check_replaced(self, name: str, replaces: Revision | None) -> None:
         try:
-            present = self.read(name).revision
+            present = self.fresh(name).revision
         except NotFoundError:
             if replaces is None:
                 return
@@ -182,6 +234,10 @@ class WorkerGroups:
                 yield workers
             finally:
                 let_go(workers)
+
+
+def _mark(record: GroupRecord) -> Mark:
+    return Mark(record.group.revision, record.mac)
 
 
 def _is_record(entry: str) -> bool:

@@ -1,0 +1,148 @@
+"""What a committer turns back or takes away besides keysets' records is noticed by whoever has seen it. DESIGN 4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from strongroom.errors import IntegrityError, StaleError
+from strongroom.keystore import workers
+from strongroom.keystore.examining_keys import look_at_keys
+from strongroom.keystore.exposures import EXPOSURES, exposed, rotate_exposed
+from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.founding import found
+from strongroom.keystore.opening import open_store
+from strongroom.keystore.publishing import publish
+from strongroom.keystore.rooting import destroy_root, rotate_root
+from strongroom.stores.workers_records import WorkerGroups
+
+ENVIRON = {"PATH": "/nonexistent", "STRONGROOM_DEVELOPMENT": "1"}
+
+
+class Site:
+    """A store of one keyset, `box`, with a worker group `web` that was granted it; and what lies on its disk."""
+
+    def __init__(self, place: Path, keystore: KeyStore) -> None:
+        self.place = place
+        self.keystore = keystore
+        self.directory = place / "s"
+        self.group = self.directory / "workers" / "web.json"
+
+    def publish(self) -> None:
+        publish(self.keystore, out=self.place / "publication")
+
+    def rotate_root(self, exposed: str | None = None) -> None:
+        rotate_root(self.keystore, exposed=exposed, environ=ENVIRON)
+
+    def files(self) -> dict[Path, bytes]:
+        return {each: each.read_bytes() for each in self.directory.rglob("*.json")}
+
+    def told(self) -> list[str]:
+        return [each.fact for each in look_at_keys(self.keystore, ENVIRON) if each.level == "problem"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    environ = {**ENVIRON, "STRONGROOM_STATE": str(tmp_path / "state")}
+    found(tmp_path / "s", development=True, environ=environ)
+    with open_store(tmp_path / "s", environ=environ) as keystore:
+        keystore.create("box", "fernet")
+        keystore.create("other", "fernet")
+        workers.create_worker(keystore, "web", tmp_path / "web.identity", bits=2048)
+        workers.grant(keystore, "web", ["box"])
+        yield Site(tmp_path, keystore)
+
+
+def test_an_older_worker_group_is_listed_and_not_published_or_written_until_it_is_accepted(site: Site) -> None:
+    granted = site.group.read_bytes()
+    workers.revoke(site.keystore, "web", ["box"])
+    site.publish()
+    site.group.write_bytes(granted)
+    before = site.files()
+    for refused in (
+        site.publish,
+        site.rotate_root,
+        lambda: workers.grant(site.keystore, "web", ["other"]),
+        lambda: workers.revoke(site.keystore, "web", ["box"]),
+        lambda: workers.remove_worker(site.keystore, "web"),
+    ):
+        with pytest.raises(StaleError, match="worker group 'web' is stale: revision 2 is here, and revision 3"):
+            refused()
+    assert site.files() == before
+    assert [row.name for row in workers.list_workers(site.keystore)] == ["web"]
+    assert len(site.told()) == 1
+    [row] = [each for each in site.keystore.witnessed().rows if each.differences]
+    assert (row.name, row.revision) == ("strongroom.workers/web", 3)
+    assert site.keystore.accept_witness(row.name) == (row.name,)
+    assert site.told() == []
+    (site.place / "publication").unlink()
+    site.publish()
+    site.rotate_root()
+
+
+def test_a_group_whose_key_was_stolen_and_replaced_is_not_published_to_the_old_key(site: Site) -> None:
+    stolen = site.group.read_bytes()
+    workers.rotate_worker(site.keystore, "web", site.place / "new.identity", bits=2048)
+    site.group.write_bytes(stolen)
+    with pytest.raises(StaleError):
+        site.publish()
+    assert site.keystore.accept_witness() == ("strongroom.workers/web",), "all of it takes in the groups"
+
+
+def test_a_group_that_was_removed_does_not_come_back_and_one_of_its_name_counts_on(site: Site) -> None:
+    removed = site.group.read_bytes()
+    workers.remove_worker(site.keystore, "web")
+    site.rotate_root()
+    site.group.write_bytes(removed)
+    workers_of = WorkerGroups(site.keystore.sealed, site.directory)
+    assert workers_of.names() == ("web",)
+    site.group.unlink()
+    workers.create_worker(site.keystore, "web", site.place / "again.identity", bits=2048)
+    assert workers_of.fresh("web").revision == 3
+    again = site.group.read_bytes()
+    workers.remove_worker(site.keystore, "web")
+    site.group.write_bytes(again)
+    with pytest.raises(StaleError, match="revision 3 is here, and revision 3 was removed"):
+        site.publish()
+
+
+def test_exposures_that_were_taken_away_or_turned_back_do_not_pass_for_none(site: Site) -> None:
+    site.rotate_root(exposed="a laptop was stolen")
+    record = site.directory / "keysets" / f"{EXPOSURES}.json"
+    first = record.read_bytes()
+    site.rotate_root(exposed="another one")
+    newest = record.read_bytes()
+    for damage in (record.unlink, lambda: record.write_bytes(first)):
+        damage()
+        before = site.files()
+        for refused in (
+            lambda: exposed(site.keystore),
+            lambda: rotate_exposed(site.keystore),
+            lambda: site.rotate_root(exposed="a third"),
+            site.rotate_root,
+        ):
+            with pytest.raises((StaleError, IntegrityError), match=EXPOSURES):
+                refused()
+        assert site.files() == before, "nothing was written before it was refused"
+    record.write_bytes(newest)
+    assert [row.name for row in exposed(site.keystore)][:2] == ["box", "other"]
+
+
+def test_a_keyset_that_vanished_is_told_and_keeps_the_root_as_it_is(site: Site) -> None:
+    site.rotate_root()
+    record = site.directory / "keysets" / "box.json"
+    kept = record.read_bytes()
+    record.unlink()
+    before = site.files()
+    for refused in (site.rotate_root, lambda: destroy_root(site.keystore, 1)):
+        with pytest.raises(StaleError, match="'box' is stale: no record is here"):
+            refused()
+    assert site.files() == before
+    assert any("'box'" in fact for fact in site.told())
+    record.write_bytes(kept)
+    destroy_root(site.keystore, 1)
+    record.unlink()
+    assert site.keystore.accept_witness("box") == ("box",)
+    site.rotate_root()
