@@ -30,7 +30,7 @@ from strongroom.stores import rotation
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.following import Reopen
 from strongroom.stores.pins import Pin, check_origin
-from strongroom.stores.rotation import begin, finish
+from strongroom.stores.rotation import Note, begin, finish
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.seen import NoWitness
 from tests.stores.builders import NOW, Checkout, added, header_of, new_keyset, new_root, record_under, version_of
@@ -46,7 +46,7 @@ def checkout(tmp_path: Path) -> Checkout:
     return made
 
 
-def started(store: SealedStore, *, base: Header | None = None, note: Keyset | None = None) -> Root:
+def started(store: SealedStore, *, base: Header | None = None, note: Note | None = None) -> Root:
     """The first half of a rotation."""
     new = new_root(store.header.root + 1, store=store.root.store)
     begin(store, None, new, seen=store.header, base=base or store.header, root_file=None, note=note)
@@ -340,7 +340,7 @@ def test_the_exposed_root_is_replaced_all_the_same_and_then_it_is_over(checkout:
     store = checkout.open()
     assert isinstance(store.load(NAMES[0]).hindrance, ExposedRootError)
     note = new_keyset(store.root, "strongroom.exposures", kind=KeyType.SECRET, material=b"{}")
-    started(store, note=note)
+    started(store, note=lambda _: note)
     finish(store, None)
     assert store.load(NAMES[0]).hindrance is None
     assert store.load("strongroom.exposures").material(1) == SecretBytes(b"{}")
