@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import Ran, on_terminal, program
-from tests.support.blackbox_fixtures import clone, secret_key
+from tests.support.blackbox_fixtures import clone, git, secret_key
 from tests.support.gpg import GpgHome, GpgHomes
 
 REPOSITORY = "release-v1.20220610"
@@ -143,9 +143,13 @@ def test_an_admin_leaves_and_what_he_knew_is_walked_until_nothing_is_left(
     alice, bob = as_user(admins["alice"]), as_user(admins["bob"])
     done("admin", "approve", admins["bob"].fingerprint, cwd=team, env=alice)
     done("create", "it", "--type", "fernet", cwd=team, env=alice)
+    identity = str(team.parent / "web.identity")
+    done("worker", "create", "web", "--bits", "2048", "--out", identity, cwd=team, env=alice)
     left = done("admin", "remove", admins["bob"].fingerprint, "--json", cwd=team, env=alice).json
     assert left["root"] == 2
-    assert [row["name"] for row in left["exposed"]] == ["it"]
+    assert [row["name"] for row in left["exposed"]] == ["it", "strongroom.issuer"]
+    assert (left["issuer"]["version"], left["issuer"]["outdated"]) == (2, ["web"])
+    assert len(left["issuer"]["public"]) == 59
     assert left["pin"] == done("pin", cwd=team, env=alice).text.strip()
     assert program("list", cwd=team, env=bob).status == 3
     assert program("exposed", cwd=team, env=alice).status == 4
@@ -156,6 +160,12 @@ def test_an_admin_leaves_and_what_he_knew_is_walked_until_nothing_is_left(
     done("promote", "it", "2", cwd=team, env=alice)
     assert not done("exposed", "--json", cwd=team, env=alice).json["keysets"][0]["protects_until"]
     assert program("rotate", cwd=team, env=alice).status == 2
+    git(team, "checkout", "--", ".blackbox")  # he is listed again
+    done("admin", "approve", admins["bob"].fingerprint, cwd=team, env=alice)
+    told = done("admin", "remove", admins["bob"].fingerprint, cwd=team, env=alice).stderr
+    assert "publications are signed by version 3 of strongroom.issuer" in told
+    assert "strongroom worker rotate web" in told
+    assert [row["outdated"] for row in done("worker", "list", "--json", cwd=team, env=alice).json] == [True]
 
 
 def test_slots_are_added_tried_and_taken_away_by_the_command_line(team: Path, admins: dict[str, GpgHome]) -> None:

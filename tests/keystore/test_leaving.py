@@ -209,6 +209,11 @@ def test_the_issuer_goes_on_without_him_and_workers_follow_with_no_failed_call(
             open_store(f"file:{place}?group=web", environ={**machine, "STRONGROOM_TIMEOUT": "0s"}, clock=clock)
     examined = examine(f"file:{place}?group=web", environ=machine)
     assert not examined.opens
+    with team.open(clock=clock) as keystore:
+        slots.create_hpke_slot(keystore, "office", tmp_path / "office.identity", suite="x25519")
+        slots.remove_slot(keystore, "office", environ=team.environ)
+        assert [row.name for row in exposed(keystore) if not row.replaced] == ["box", "strongroom.issuer"]
+        assert unfinished(keystore, None) == (), "whoever had the slot knows the issuer of now; he who left does not"
 
 
 def test_what_blackbox_would_refuse_is_refused_before_anything_is_written(team: Scene, bob: GpgHome) -> None:

@@ -213,6 +213,12 @@ def exposed(keystore: KeyStore) -> tuple[ExposedRow, ...]:
     return tuple(rows)
 
 
+def still_knows(exposure: Exposure, keyset: Keyset) -> bool:
+    """Whether what the keyset protects with, now or at last, is known to whom this exposure is about."""
+    known = [each.number for each in keyset.versions if exposure.covers(each) and each.state in _PROCESSES]
+    return bool(known) and not _replaced(keyset, known)
+
+
 def rotate_exposed(
     keystore: KeyStore,
     *,

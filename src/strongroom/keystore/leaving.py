@@ -20,7 +20,7 @@ from strongroom.keystore.exposures import ExposedRow, exposed
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.issuer import IssuerNow, issuer_now
 from strongroom.keystore.rooting import begin, exposure_of, finish, groups_of, plan_rotation
-from strongroom.keystore.unfinished import as_leaver, issuer_is_known, leavers, out_of_step, protected
+from strongroom.keystore.unfinished import Leaver, as_leaver, knows_issuer, leavers, left_of, protected
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Engine
 from strongroom.sealing.header import Recipient
@@ -53,14 +53,12 @@ class AdminRemoved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Going:
-    """Who goes: `recipient` as long as he is approved, `listed` as long as BlackBox's files list him, `noted` once his
-    removal was begun."""
+    """Who goes: `recipient` as long as he is approved, `listed` as long as BlackBox's files list him."""
 
     fingerprint: str
     name: str
     recipient: Recipient | None
     listed: bool
-    noted: bool
 
 
 def remove_admin(
@@ -79,14 +77,16 @@ def remove_admin(
     try:
         repository = repository_beside(keystore, engine, environ)
         going = _going(keystore, who, repository)
-        if going.recipient is None and not going.listed and not (going.noted and _left(keystore, repository)):
+        begun = _begun(keystore, going)
+        if not (going.recipient or going.listed or (begun and any(left_of(keystore, begun, repository)))):
             raise NotFoundError(f"{who[:200]!r} is no admin: neither approved nor listed", hint="strongroom admin list")
         to_add: list[str] = []
         if going.recipient is not None:
             if store.header.pending:
                 to_add += finish(keystore, environ=environ, progress=progress).to_add
             _rotate_without(keystore, going.recipient, repository, engine)
-        if (going.recipient is not None or going.noted) and issuer_is_known(keystore):
+            begun = _begun(keystore, going)
+        if begun is not None and knows_issuer(keystore, begun):
             # only now: sealed under the root before, he could have opened it
             keystore.rotate(ISSUER, now=True)
             to_add += [str(path) for path in (keystore.path_of(ISSUER),) if path is not None]
@@ -147,10 +147,9 @@ def _sealed_to_the_others(
     return files, changed
 
 
-def _left(keystore: KeyStore, repository: Repository | None) -> bool:
-    """Whether of a removal that was begun something is left, beside approval and list."""
-    header = keystore.sealed.header
-    return bool(header.pending) or issuer_is_known(keystore) or bool(out_of_step(keystore, repository))
+def _begun(keystore: KeyStore, going: _Going) -> Leaver | None:
+    """His removal as it was noted; None where it was not begun."""
+    return next((each for each in leavers(keystore) if each.fingerprint == going.fingerprint), None)
 
 
 def _going(keystore: KeyStore, who: str, repository: Repository | None) -> _Going:
@@ -175,7 +174,6 @@ def _going(keystore: KeyStore, who: str, repository: Repository | None) -> _Goin
         name=everybody.get(fingerprint, fingerprint),
         recipient=next((each for each in recipients if each.fingerprint == fingerprint), None),
         listed=repository is not None and _listed(repository, fingerprint),
-        noted=any(each.fingerprint == fingerprint for each in gone),
     )
 
 

@@ -12,7 +12,7 @@ from strongroom.blackbox.overview import FileStatus
 from strongroom.blackbox.repository import Repository
 from strongroom.caching.issuing import ISSUER
 from strongroom.errors import NotFoundError
-from strongroom.keystore.exposures import Exposure, exposed, exposures
+from strongroom.keystore.exposures import Exposure, exposures, still_knows
 from strongroom.keystore.facade import KeyStore
 from strongroom.sealing.header import Recipient
 
@@ -58,15 +58,18 @@ def unfinished(keystore: KeyStore, repository: Repository | None) -> tuple[Unfin
     """Every removal of which something is left to do. `strongroom admin remove` with the fingerprint does it."""
     found = []
     for leaver in leavers(keystore):
-        left = tuple(_left(keystore, leaver, repository))
+        left = tuple(left_of(keystore, leaver, repository))
         if left:
             found.append(Unfinished(fingerprint=leaver.fingerprint, name=leaver.name, left=left))
     return tuple(found)
 
 
-def issuer_is_known(keystore: KeyStore) -> bool:
-    """Whether somebody knew the key that signs publications, so that another one must."""
-    return any(row.name == ISSUER and not row.replaced for row in exposed(keystore))
+def knows_issuer(keystore: KeyStore, leaver: Leaver) -> bool:
+    """Whether he knew the key that signs publications now, so that another one must."""
+    try:
+        return still_knows(leaver.noted, keystore.show(ISSUER))
+    except NotFoundError:  # no worker group was ever made
+        return False
 
 
 def out_of_step(keystore: KeyStore, repository: Repository | None) -> tuple[str, ...]:
@@ -84,7 +87,8 @@ def protected(keystore: KeyStore) -> tuple[Path, ...]:
     return () if keystore.base is None else (keystore.base.resolve(),)
 
 
-def _left(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -> Iterator[str]:
+def left_of(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -> Iterator[str]:
+    """What of a removal is not done, in words."""
     header = keystore.sealed.header
     if any(each.fingerprint == leaver.fingerprint for each in header.recipients):
         if header.root == leaver.noted.root:  # else he was approved again, after it was done
@@ -92,7 +96,7 @@ def _left(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -> 
         return
     if header.pending:
         yield f"{len(header.pending)} records are still under root {header.root - 1}"
-    if issuer_is_known(keystore):
+    if knows_issuer(keystore, leaver):
         yield "the key that signs publications is still the one that he knew"
     if repository is None:
         return
