@@ -58,8 +58,8 @@ def test_run_exports_what_is_named_and_nothing_that_opens_the_store(filled: Path
 
 
 def test_run_exports_keys_as_text_that_libraries_read(filled: Path) -> None:
-    within("create", "tokens", "--type", "fernet")
-    within("create", "signing", "--type", "ed25519")
+    within("create", "tokens", "--type", "fernet", "--exportable")
+    within("create", "signing", "--type", "ed25519", "--exportable")
     token = within("encrypt", "tokens", stdin=b"data").text
     reader = (
         "import os; from cryptography.fernet import Fernet;"
@@ -70,6 +70,16 @@ def test_run_exports_keys_as_text_that_libraries_read(filled: Path) -> None:
     argv = ["run", "--env", "KEY=tokens", "--env", "PEM=signing", "--", sys.executable, "-c", reader]
     ran = program(*argv, cwd=filled)
     assert (ran.status, ran.text) == (0, "b'data'\n")
+
+
+def test_run_exports_no_key_that_is_not_exportable(filled: Path) -> None:
+    within("create", "tokens", "--type", "fernet", "--exportable")
+    within("policy", "tokens", "--no-export")
+    within("create", "signing", "--type", "ed25519")
+    for name in ("tokens", "signing"):
+        ran = program("run", "--env", "URL=url", "--env", f"KEY={name}", "--", "env", cwd=filled)
+        assert (ran.status, ran.stdout) == (5, b"")
+        assert "not exportable" in ran.stderr
 
 
 def test_the_exit_status_and_the_streams_are_the_program_s(filled: Path) -> None:

@@ -10,22 +10,26 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.keystore.scenes import Scene
 
-from strongroom.errors import FormatError, NotFoundError, SettingsError
+from strongroom.errors import FormatError, NotFoundError, PolicyError, SettingsError
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_memory
 from strongroom.keystore.running import OPENERS, environment_for, execute
+from strongroom.model.types import KeyType
+
+NOT_TRIED = (KeyType.SECRET, KeyType.RSA_3072, KeyType.RSA_4096)  # the larger two take seconds to make
 
 
 @pytest.fixture
 def ks() -> KeyStore:
     keystore = open_memory()
     keystore.import_key("database-url", b"postgres://u:p@host/db", "secret")
-    keystore.create("box", "fernet")
-    keystore.create("sign", "ed25519")
+    keystore.create("box", "fernet", exportable=True)
+    keystore.create("sign", "ed25519", exportable=True)
     keystore.import_key("binary", b"\xff\x00\xfe", "secret")
     keystore.import_key("zero", b"a\0b", "secret")
     return keystore
@@ -45,6 +49,33 @@ def test_keys_are_written_as_their_libraries_read_them(ks: KeyStore) -> None:
     assert Fernet(made["FERNET_KEY"]).decrypt(ks.fernet("box").encrypt(b"data")) == b"data"
     assert len(base64.urlsafe_b64decode(made["FERNET_KEY"])) == 32
     load_pem_private_key(made["SIGNING"].encode(), None)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KeyType if kind not in NOT_TRIED])
+def test_a_key_goes_out_only_where_it_is_exportable(kind: KeyType) -> None:
+    with open_memory() as ks:
+        purpose = "sign" if kind is KeyType.RSA_2048 else None
+        ks.create("kept", kind.value, purpose=purpose)
+        with pytest.raises(PolicyError, match="not exportable"):
+            environment_for(ks, {"A": "kept"}, {})
+        ks.create("open", kind.value, purpose=purpose, exportable=True)
+        if kind is KeyType.MLKEM768_X25519:  # has no text of its own
+            with pytest.raises(FormatError):
+                environment_for(ks, {"A": "open"}, {})
+        else:
+            assert environment_for(ks, {"A": "open"}, {})["A"]
+        ks.set_policy("open", exportable=False)
+        with pytest.raises(PolicyError, match="not exportable"):
+            environment_for(ks, {"A": "open"}, {})
+
+
+def test_use_in_this_process_is_no_export(ks: KeyStore) -> None:
+    ks.create("kept", "ed25519")
+    key = ks.private_key("kept")
+    assert isinstance(key, Ed25519PrivateKey)
+    ks.verifier("kept").verify(ks.signer("kept").sign(b"claims"), b"claims")
+    ks.set_policy("database-url", exportable=False)
+    assert ks.secret("database-url").reveal() == environment_for(ks, {"A": "database-url"}, {})["A"].encode()
 
 
 def test_what_cannot_be_a_variable_is_refused(ks: KeyStore) -> None:

@@ -118,6 +118,7 @@ def test_a_file_with_one_private_key_is_that_key(
 ) -> None:
     entry = view.load(name)
     assert (entry.keyset.type, entry.keyset.purpose) == (kind, purpose)
+    assert entry.keyset.policy.exportable  # whoever opens the file has it
     loaded = material.private_key(kind.value, entry.material(1))
     assert loaded.public_key() == key.public_key()
     assert entry.keyset.version(1).public is not None

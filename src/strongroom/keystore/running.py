@@ -26,7 +26,8 @@ def environment_for(
     """The environment, less what opens the store, with each wanted variable set to its keyset's value.
 
     wanted: variable name → keyset name. A `secret` gives its text, a symmetric key its base64url, a private key its
-    PKCS#8 PEM. Raises SettingsError for a name that is no variable, FormatError for a value that cannot be one.
+    PKCS#8 PEM. Raises SettingsError for a name that is no variable, PolicyError for a key that is not exportable,
+    FormatError for a value that cannot be a variable's.
     """
     result = Environment(Environment.of(environ))
     for name in OPENERS:

@@ -37,7 +37,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `rotate_every`: seconds after which a rotation is due, None for never. `propagation`: seconds from a rotation to
     the promotion, in which every host receives the new version; None takes the store's default. `exportable`: whether
-    the material may leave as a file.
+    a key may go out as text; a `secret`, which is kept to be read, always may.
 
     `originator` and `recipient`: seconds, from when a version became primary, for which it protects and for which what
     it protected is processed (SP 800-57 part 1 rev. 5, section 5.3.5). Stated ones are kept to; where there is none,

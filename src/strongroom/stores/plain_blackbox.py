@@ -177,7 +177,8 @@ def _keyset(name: str, kind: KeyType, public: bytes | None) -> Keyset:
         name=KeysetName(name),
         type=kind,
         purpose=TRAITS[kind].default_purpose or Purpose.SIGN,
-        policy=Policy(rotate_every=None, propagation=0),
+        # whoever opens the file has the key: there is nothing to keep in
+        policy=Policy(rotate_every=None, propagation=0, exportable=True),
         labels={},
         revision=Revision(1),
         versions=(version,),

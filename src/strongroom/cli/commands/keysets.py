@@ -26,7 +26,7 @@ TYPE_HELP = f"One of {_TYPES}"
 def policy_options(function: Callable[..., None]) -> Callable[..., None]:
     """--purpose, --exportable, the words of a policy and labels: what create and import share."""
     purpose = click.option("--purpose", type=click.Choice(["sign", "encrypt"]), help="What an RSA key is for.")
-    exportable = click.option("--exportable", is_flag=True, help="Its material may leave as a file, until forbidden.")
+    exportable = click.option("--exportable", is_flag=True, help="Its key may go out (run --env), until forbidden.")
     return purpose(words(exportable(label_option(function))))
 
 

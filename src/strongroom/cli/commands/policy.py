@@ -26,7 +26,7 @@ from strongroom.cli.policy_words import labels, split_labels, words
 )
 @existing_name
 @words
-@click.option("--no-export", is_flag=True, help="Its material may not leave as a file any more. There is no way back.")
+@click.option("--no-export", is_flag=True, help="Its key may not go out (run --env) any more. There is no way back.")
 @labels
 @click.option("--no-label", "dropped", multiple=True, metavar="KEY", help="Take a label away.")
 @verb

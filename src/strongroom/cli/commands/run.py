@@ -24,6 +24,8 @@ from strongroom.cli.groups import VerbCommand
 def run(session: Session, pairs: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Start COMMAND with what --env names in its environment. Only that is exported.
 
+    A secret goes out, and so does a key that was made --exportable; other keys are used, and do not.
+
     The program replaces this one, so signals and exit status are its own. Any process of the same user can read a
     process's environment: where the program can open the store itself, let it.
     """

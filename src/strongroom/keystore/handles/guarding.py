@@ -1,4 +1,4 @@
-"""Versions that nobody should need any more: what they still open is told, or refused unless the caller asks."""
+"""What a version may still do, and whether its material may go out: told, or refused unless the caller may ask."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from strongroom._encoding import format_time
 from strongroom.errors import PolicyError
 from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation
+from strongroom.model.types import KeyType
 from strongroom.model.version import Version
 
 P = TypeVar("P")
@@ -35,6 +36,22 @@ def admit(snapshot: Snapshot, version: Version, *, asked: bool = False) -> None:
         )
     if version.destroy_at is not None:
         snapshot.notice("doomed-version-used", version=version.number, destroy_at=format_time(version.destroy_at))
+
+
+def admit_out(snapshot: Snapshot, version: Version) -> None:
+    """As `admit`, for material that goes out as text or bytes: the one law of what may.
+
+    A `secret` is kept to be read. A key is kept to be used, and goes out only where its policy says `exportable`.
+    A key object in this process (`private_key`, what signs a JWT) is use.
+    """
+    keyset = snapshot.keyset
+    if keyset.type is not KeyType.SECRET and not keyset.policy.exportable:
+        raise PolicyError(
+            f"{keyset.name!r} is {keyset.type.value} and not exportable: its key is used here, and does not go out",
+            hint="a program that opens the store uses it there; strongroom create NAME --type TYPE --exportable"
+            " makes one that may go out",
+        )
+    admit(snapshot, version)
 
 
 def guard(snapshot: Snapshot, version: Version, primitive: P, *, asked: bool = False) -> P | Guarded:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from strongroom._encoding import b64encode
 from strongroom.errors import FormatError, IntegrityError, PurposeError, StateError
 from strongroom.keystore.handles.base import check_protection
-from strongroom.keystore.handles.guarding import admit
+from strongroom.keystore.handles.guarding import admit, admit_out
 from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation, permits
 from strongroom.model.types import TRAITS, KeyType, Purpose
@@ -59,9 +59,10 @@ def public_key_of(snapshot: Snapshot, number: int | None) -> PublicKey:
 
 def text_of(snapshot: Snapshot) -> str:
     """The primary's value for an environment variable: a secret's text, a symmetric key's base64url with padding (as
-    Fernet keys are written), a private key's PKCS#8 PEM. FormatError where a secret is not UTF-8 text."""
+    Fernet keys are written), a private key's PKCS#8 PEM. PolicyError for a key that is not exportable; FormatError
+    where a secret is not UTF-8 text."""
     version = _usable(snapshot, None)
-    admit(snapshot, version)
+    admit_out(snapshot, version)
     kind = snapshot.keyset.type
     value = _text(kind, snapshot.opened.material(version.number))
     if value is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from strongroom.errors import FormatError, StateError
 from strongroom.keystore.handles.base import Handle, Kit
-from strongroom.keystore.handles.guarding import admit
+from strongroom.keystore.handles.guarding import admit_out
 from strongroom.keystore.handles.prefixed import wanted
 from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation, permits
@@ -38,7 +38,7 @@ class Secret(Handle[Kit]):
                 f"version {chosen.number} of {self.name!r} is {chosen.state_at(snapshot.now).value}",
                 hint=f"strongroom show {self.name}",
             )
-        admit(snapshot, chosen)
+        admit_out(snapshot, chosen)
         return kit.material(chosen).reveal()
 
     def reveal_text(self, version: int | None = None) -> str:
