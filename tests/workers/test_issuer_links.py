@@ -183,6 +183,26 @@ def test_what_a_worker_has_moved_on_to_is_remembered_where_there_is_a_place(
         source(web, Shelf(after), clock=clock, memory=memory)
 
 
+def test_processes_with_one_identity_move_on_together(
+    site: Site, web: WorkerIdentity, clock: HandClock, place: Path
+) -> None:
+    before = site.issue("web").raw
+    slow = source(web, shelf := Shelf(before), clock=clock, memory=place / "state")
+    slow.load("box")
+    site.keystore.rotate(ISSUER, now=True)
+    clock.move(1)
+    quick = source(web, Shelf(site.issue("web", before).raw), clock=clock, memory=place / "state")
+    quick.load("box")
+    assert not slow.standing().moved_on
+    true = parse(before)
+    header = true.header.replace(b'"serial":%d' % true.serial, b'"serial":%d' % (true.serial + 5000))
+    shelf.raw = joined(header, Ed25519Private(seeds(site)[0], b"").sign(signed(header)), true.tokens)
+    clock.move(2)
+    slow.load("box")
+    assert refusals(slow) == {"signature": 1}
+    assert slow.serial == true.serial
+
+
 def test_a_place_that_cannot_be_written_keeps_no_worker_from_moving_on(
     site: Site, web: WorkerIdentity, clock: HandClock, place: Path
 ) -> None:

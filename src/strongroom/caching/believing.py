@@ -33,7 +33,7 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class Belief:
-    """The issuer that is believed, and who it was at first. Errors only as it is made: of a memory that is spoiled."""
+    """The issuer that is believed, and who it was at first."""
 
     __slots__ = ("_first", "_path", "issuer")
 
@@ -44,12 +44,21 @@ class Belief:
         whose = encode_fields(identity.store, identity.group.encode(), identity.issuer, identity.public)
         name = f"worker-{identity.store.hex()}-{hashlib.sha256(whose).hexdigest()[:16]}.json"
         self._path = None if memory is None else memory / name
-        self.issuer = self._remembered() or self._first
+        self.issuer = self._first
+        self.look_again()
 
     @property
     def moved(self) -> bool:
         """Whether a link was followed, so that the identity names an issuer that was replaced."""
         return self.issuer != self._first
+
+    def look_again(self) -> Issuer:
+        """Who is believed, after a look at what another process with this identity may have remembered meanwhile.
+
+        FormatError for a memory that is spoiled; StoreError.
+        """
+        self.issuer = self._remembered() or self.issuer
+        return self.issuer
 
     def follow(self, signer: Issuer) -> None:
         """Believe whoever signed a publication that was taken, from now on and, where there is a place, for good."""

@@ -273,7 +273,7 @@ class WorkerSource:
         now = self._clock.now()
         signer = check(
             publication,
-            issuer=self._belief.issuer,
+            issuer=self._belief.look_again(),
             store=self._store,
             group=self._group,
             key=self._key,
