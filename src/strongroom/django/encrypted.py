@@ -7,7 +7,7 @@ from typing import Any, TypeGuard, TypeVar
 
 from django.db import models
 
-from strongroom.django.fields import raw_saves  # noqa: F401  it listens for fixtures
+from strongroom.django.fields import combining, raw_saves  # noqa: F401  they look at unions, and listen for fixtures
 from strongroom.django.fields.blind_index import BlindIndex, IndexColumn
 from strongroom.django.fields.plaintext import plaintext_column
 from strongroom.django.fields.reading import Cell

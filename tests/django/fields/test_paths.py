@@ -269,6 +269,47 @@ def test_what_cells_cannot_answer_is_refused(school: KeyStore, query: Any) -> No
     no_plaintext()
 
 
+COMBINED = {
+    "a plain column first": lambda: School.objects.values_list("name").union(Student.objects.values_list("ssn")),
+    "a plain column first, all": lambda: School.objects.values_list("name", flat=True).union(
+        Student.objects.values_list("ssn", flat=True), all=True
+    ),
+    "an alias": lambda: School.objects.values_list("name").union(
+        Student.objects.annotate(x=F("ssn")).values_list("x"), all=True
+    ),
+    "a plain column second": lambda: Student.objects.values_list("ssn").union(
+        School.objects.values_list("name"), all=True
+    ),
+    "two encrypted ones": lambda: Student.objects.values_list("ssn", "nickname").union(
+        Student.objects.values_list("nickname", "ssn"), all=True
+    ),
+    "rows of two models": lambda: Visit.objects.union(Call.objects.all(), all=True),
+    "a part of a part": lambda: School.objects.values_list("name").union(
+        School.objects.values_list("name").union(Student.objects.values_list("ssn"), all=True), all=True
+    ),
+}
+
+
+@pytest.mark.parametrize("query", COMBINED.values(), ids=COMBINED)
+def test_cells_are_combined_with_those_of_their_own_field_alone(school: KeyStore, query: Any) -> None:
+    student(nickname="n")
+    School.objects.create(name="Hill")
+    with pytest.raises(FieldError, match=r"school\.\w+\.\w+ is encrypted: its cells cannot be combined"):
+        list(query())
+
+
+def test_queries_of_the_same_columns_are_combined(school: KeyStore) -> None:
+    student()
+    student("Bob", BOB)
+    mine = Student.objects.values_list("name", "ssn")
+    both = mine.filter(name="Ada").union(mine.filter(name="Bob"), mine.none(), all=True)
+    assert sorted(both) == [("Ada", ADA), ("Bob", BOB)]
+    assert both.count() == 2
+    assert Student.objects.filter(name="Ada").union(Student.objects.filter(ssn=BOB)).count() == 2
+    assert {row.ssn for row in Student.objects.union(Enrolled.objects.all(), all=True)} == {ADA, BOB}
+    assert len(School.objects.values_list("name").union(Student.objects.values_list("name"))) == 2
+
+
 def test_counting_rows_is_no_use_of_the_cells(school: KeyStore) -> None:
     student()
     student("Bob", BOB)
