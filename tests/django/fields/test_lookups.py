@@ -205,3 +205,14 @@ def test_a_name_that_is_taken_is_refused(school: KeyStore) -> None:
 
             class Meta:
                 app_label = "school"
+
+
+def test_values_of_which_normalizing_leaves_nothing_are_not_taken_for_each_other(school: KeyStore) -> None:
+    for name, ssn in (("none", ""), ("asked", "unknown"), ("declined", "declined")):
+        Student.objects.create(name=name, ssn=ssn)
+    assert names(ssn="unknown") == ["asked"]
+    assert names(ssn="") == names(ssn=" ") == ["none"]
+    assert names(ssn="Unknown") == []
+    assert names(ssn__in=["declined", "unknown"]) == ["asked", "declined"]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Student.objects.create(name="again", ssn="unknown")

@@ -145,7 +145,14 @@ class IndexColumn(BinaryColumn):
         return [self._cut(mark) for mark in self._marker().marks(self._normalized(data))]
 
     def _normalized(self, data: bytes) -> bytes:
-        return normalizer(self.rules)(data.decode("utf-8")).encode("utf-8") if self.rules else data
+        if not self.rules:
+            return data
+        text = data.decode("utf-8")
+        normal = normalizer(self.rules)(text)
+        if normal or not text.strip():
+            return normal.encode("utf-8")
+        # "unknown" under "digits": with nothing left, all such values would be one, and the same as no value
+        return b"\0" + data
 
     def _marker(self) -> Marker:
         return marker_of(self.using, self.keyset, self.source.field_id)
