@@ -300,6 +300,27 @@ def test_marks_of_a_blind_index_go_to_the_primary_of_its_keyset(keystore: KeySto
     assert keystore.uses(COLUMNS) == (Use(place="strongroom.Account.email", version=2, count=10),)
 
 
+def test_marks_of_other_rules_or_of_another_row_are_put_right(keystore: KeyStore) -> None:
+    for name in ("Ada@x.org", "bob@x.org"):
+        Account.objects.create(email=name)
+    ada, bob = Account.objects.order_by("pk")
+    marks = [account.email_index for account in (ada, bob)]
+    with connection.cursor() as cursor:  # somebody who can write to the database exchanges the marks
+        for account, mark in ((ada, marks[1]), (bob, marks[0])):
+            cursor.execute("UPDATE strongroom_account SET email_index = %s WHERE id = %s", [mark, account.pk])
+    assert Account.objects.get(email="ada@x.org").email == "bob@x.org"
+    assert "2 cells moved, 0 remain" in said("strongroom.Account")
+    assert Account.objects.get(email="ada@x.org").email == "Ada@x.org"
+    column = Account._meta.get_field("email").index
+    column.rules = ()  # the model has other rules from this release on
+    try:
+        assert not Account.objects.filter(email="Ada@x.org").exists()
+        assert "1 cells moved, 0 remain" in said("strongroom.Account")
+        assert Account.objects.get(email="Ada@x.org").pk == ada.pk
+    finally:
+        column.rules = ("casefold",)
+
+
 def test_marks_that_are_missing_are_made(keystore: KeyStore) -> None:
     """An index that is added to a column with rows begins empty."""
     Account.objects.bulk_create(Account(email=f"{n}@school.example") for n in range(5))

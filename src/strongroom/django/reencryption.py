@@ -18,7 +18,6 @@ from strongroom.django.cells import Cells, Key, Row
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.fields.plaintext import START
-from strongroom.django.marks import marking
 from strongroom.django.tally import Tally, Versions, tally
 from strongroom.errors import DecryptionError, FormatError, NotFoundError
 from strongroom.model.names import KeyId
@@ -104,8 +103,8 @@ def counted(cells: Cells) -> list[Tally]:
 def _done_already(cells: Cells) -> bytes | None:
     """What the cells begin with that need not be read, where one beginning says it for the whole column."""
     column = cells.column
-    if column.keyset is None or (column.field.index is not None and len(marking(column)) > 1):
-        return None  # or some marks may be old ones, which only an opened cell can tell
+    if column.keyset is None or column.field.index is not None:
+        return None  # a mark may be old, of other rules, or another row's, which only an opened cell can tell
     keyset = keystores[column.store].current(column.keyset, KeyType.AES256_GCM)
     if keyset.keyset.type is KeyType.FERNET or keyset.primary is None or keyset.primary.prefix is Prefix.NONE:
         return None
