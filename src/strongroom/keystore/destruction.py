@@ -140,6 +140,7 @@ def _check_use(keystore: KeyStore, name: str, numbers: Sequence[int], shred: Con
         more = f" and {len(uses) - 5} more places" if len(uses) > 5 else ""
         raise PolicyError(
             f"{name!r} still protects data: {told}{more}",
-            hint="encrypt it again first (manage.py strongroom reencrypt), or strongroom destroy --shred",
+            hint="encrypt it again first: manage.py strongroom reencrypt; or have it unreadable for good:"
+            f" manage.py strongroom destroy {name} --all --shred, which asks",
         )
     return uses

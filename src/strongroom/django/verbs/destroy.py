@@ -13,11 +13,13 @@ from django.core.management.base import BaseCommand
 from strongroom._encoding import parse_duration
 from strongroom.django.connections import keystores
 from strongroom.django.verbs.base import Verb
-from strongroom.errors import SettingsError
+from strongroom.errors import PolicyError, SettingsError
 from strongroom.exitcodes import DONE, REFUSED
 from strongroom.keystore import destruction
 from strongroom.keystore.in_use import Use
 from strongroom.model.dooming import LONGEST_WAIT
+
+_CALL = "manage.py strongroom destroy"
 
 
 class _Destroy:
@@ -73,7 +75,18 @@ class _Confirm:
             self._command.stderr.write(sentence)
         if self._yes:
             return True
-        return sys.stdin.isatty() and input(f"Type the keyset's name ({name}) to go on: ") == name
+        if not sys.stdin.isatty():
+            raise PolicyError(
+                f"{name!r} still protects data, and stdin is no terminal on which to ask whether that is to be lost",
+                hint=f"at a terminal, or with --yes: {_CALL} {name} --all --shred --yes",
+            )
+        self._command.stderr.write(f"Type the keyset's name ({name}) to go on: ", ending="")
+        if sys.stdin.readline().rstrip("\r\n") != name:
+            raise PolicyError(
+                f"{name!r} still protects data, and its name was not what was typed: nothing is destroyed",
+                hint=f"{_CALL} {name} --all --shred, and then {name}",
+            )
+        return True
 
 
 def _tell(command: BaseCommand, options: dict[str, Any], facts: object, sentences: Sequence[str]) -> None:
