@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 
 _ROOMS: dict[str, str] = {
     "open": "strongroom.keystore.opening:open_store",
-    "aopen": "strongroom.keystore.awaiting:aopen",
+    "aopen": "strongroom.keystore.opening_async:aopen",
     "create_store": "strongroom.keystore.founding:found",
     "django_secret_key": "strongroom.keystore.secretkey:django_secret_key",
     "lazy_secret": "strongroom.django.lazy:lazy_secret",
