@@ -133,3 +133,19 @@ def test_the_process_is_python_started_without_our_secrets_in_argv(filled: Path)
     ran = program("run", "--env", "URL=url", "--", sys.executable, "-c", program_text, cwd=filled)
     assert ran.status == 0
     assert "hunter2" not in ran.text
+
+
+def test_a_table_has_no_escape_sequences_where_nobody_wants_them_and_keeps_its_names(filled: Path) -> None:
+    bold = on_terminal("list", cwd=filled, env={"NO_COLOR": ""}).stderr
+    assert "\x1b[1m" in bold
+    for columns in (80, 30):
+        plain = on_terminal("list", cwd=filled, env={"NO_COLOR": "1"}, columns=columns).stderr
+        assert "\x1b" not in plain
+        assert "NAME" in plain
+        assert "alpha" in plain
+
+
+def test_no_option_that_does_harm_is_guessed(store: Path) -> None:
+    refused = program("publish", "--from", "blackbox:.", cwd=store.parent)
+    assert refused.status == 2
+    assert "--force" not in refused.stderr

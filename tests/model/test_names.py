@@ -183,6 +183,12 @@ def test_reserved_names_keep_to_the_law(text: str) -> None:
         parse_name(text, reserved=True)
 
 
+@pytest.mark.parametrize("name", [b"records", None, 7, ["records"]])
+def test_what_is_no_text_is_no_name(name: object) -> None:
+    with pytest.raises(InvalidNameError, match="is text, and this is"):
+        parse_name(name)  # type: ignore[arg-type]  # what callers without a type checker give
+
+
 def test_a_bad_name_is_a_bad_argument() -> None:
     with pytest.raises(SettingsError):
         parse_name("A")

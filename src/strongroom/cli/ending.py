@@ -15,6 +15,7 @@ from strongroom.errors import StrongroomError
 from strongroom.exitcodes import FAILED, INTERRUPTED, READER_GONE, USAGE, exit_code
 
 DEBUG = "STRONGROOM_DEBUG"
+_NO_GUESS = {"--force", "--yes", "--shred", "--now"}  # nobody gets these for a slip of the finger
 
 
 def ended(error: BaseException, session: Session, argv: Sequence[str]) -> int:
@@ -70,7 +71,7 @@ def _nearest(option: str, ctx: click.Context) -> str:
     import difflib  # only after a typing error
 
     own, outer = _options(ctx), _options(ctx.find_root())
-    near = difflib.get_close_matches(option, sorted(own | outer), n=1)
+    near = difflib.get_close_matches(option, sorted((own | outer) - _NO_GUESS), n=1)
     if not near:
         return ""
     if near[0] in own:

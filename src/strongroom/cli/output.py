@@ -76,10 +76,12 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for column in columns:
-        # only what people name or write may be long
-        table.add_column(column, overflow="fold", no_wrap=column not in _LONG)
+    plain = bool(os.environ.get("NO_COLOR"))  # no-color.org; bold is no colour, and is an escape sequence all the same
+    table = Table(box=None, pad_edge=False, header_style="" if plain else "bold", show_edge=False)
+    for place, column in enumerate(columns):
+        # only what people name or write may be long, and then a row is still known by its name
+        least = min(_NAME_WIDTH, max(len(row[place]) for row in held)) if column == "NAME" else None
+        table.add_column(column, overflow="fold", no_wrap=column not in _LONG, min_width=least)
     for row in held:
         table.add_row(*(Text(cell) for cell in row))
     flush()
@@ -88,6 +90,7 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
 
 
 _LONG = {"NAME", "REASON", "NOTE", "DIFFERENCES"}
+_NAME_WIDTH = 12
 
 
 def write_facts(facts: Mapping[str, object]) -> None:

@@ -50,6 +50,8 @@ def parse_name(text: str, *, reserved: bool = False) -> KeysetName:
     device name and does not end like a file of git, BlackBox or a store. Names whose first segment starts with
     `strongroom.` are the store's own: only `reserved=True` lets them through. Anything else is an InvalidNameError.
     """
+    if not isinstance(text, str):  # callers without a type checker
+        raise InvalidNameError(f"a keyset's name is text, and this is {type(text).__name__}")
     # fullmatch, because '$' would let a line end through (DESIGN section 12)
     if len(text) > MAX_NAME or _NAME.fullmatch(text) is None or ".." in text:
         raise _refused(text, "is not a keyset name")
