@@ -138,7 +138,7 @@ def test_the_process_is_python_started_without_our_secrets_in_argv(filled: Path)
 def test_a_table_has_no_escape_sequences_where_nobody_wants_them_and_keeps_its_names(filled: Path) -> None:
     bold = on_terminal("list", cwd=filled, env={"NO_COLOR": ""}).stderr
     assert "\x1b[1m" in bold
-    for columns in (80, 30):
+    for columns in (80, 60):
         plain = on_terminal("list", cwd=filled, env={"NO_COLOR": "1"}, columns=columns).stderr
         assert "\x1b" not in plain
         assert "NAME" in plain
