@@ -12,9 +12,10 @@ docs/how-to/encrypt-an-existing-column.md says what is deployed when.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.db.migrations.operations.base import Operation
 from django.db.models import NOT_PROVIDED
 
@@ -85,12 +86,15 @@ class EncryptColumn(Operation):
         sealed, plain = model._meta.get_field(self.name), after._meta.get_field(self.name)
         if sealed.column in _columns_of(schema_editor.connection, model):
             _reveal_all(schema_editor.connection.alias, sealed)
-            _execute(
-                schema_editor.connection, triggers.drop(schema_editor.connection, model._meta.db_table, plain.column)
-            )
-            schema_editor.remove_field(model, _loose(sealed, model))
+            with _at_once(schema_editor.connection):
+                _execute(
+                    schema_editor.connection,
+                    triggers.drop(schema_editor.connection, model._meta.db_table, plain.column),
+                )
+                schema_editor.remove_field(model, _loose(sealed, model))
         if not plain.null and _may_be_null(schema_editor.connection, after, plain):
-            schema_editor.alter_field(after, _loose(plain, after), plain)
+            with _at_once(schema_editor.connection):
+                schema_editor.alter_field(after, _loose(plain, after), plain)
 
     def describe(self) -> str:
         """For `migrate` and `showmigrations`."""
@@ -134,12 +138,14 @@ class DropPlaintext(Operation):
         if plain.column in _columns_of(connection, model):
             _seal_all(connection.alias, sealed)
             _check_nothing_is_lost(connection.alias, sealed)
-            _execute(connection, triggers.drop(connection, model._meta.db_table, plain.column))
-            schema_editor.remove_field(model, plain)
+            with _at_once(connection):
+                _execute(connection, triggers.drop(connection, model._meta.db_table, plain.column))
+                schema_editor.remove_field(model, plain)
         after = to_state.apps.get_model(app_label, self.model_name)
         final = after._meta.get_field(self.name)
         if not final.null and _may_be_null(connection, after, final):
-            schema_editor.alter_field(after, _loose(final, after), final)
+            with _at_once(connection):
+                schema_editor.alter_field(after, _loose(final, after), final)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """Have the plaintext again, with what is in the cells, and the trigger."""
@@ -152,9 +158,11 @@ class DropPlaintext(Operation):
         final = before._meta.get_field(self.name)
         sealed, plain = model._meta.get_field(self.name), model._meta.get_field(self.name + SUFFIX)
         if not final.null and not _may_be_null(connection, before, final):
-            schema_editor.alter_field(before, final, _loose(final, before))
+            with _at_once(connection):
+                schema_editor.alter_field(before, final, _loose(final, before))
         if plain.column not in _columns_of(connection, model):
-            schema_editor.add_field(before, plain)
+            with _at_once(connection):
+                schema_editor.add_field(before, plain)
         _reveal_all(connection.alias, sealed)
         _set_trigger(connection, model, plain.column, sealed.column)
 
@@ -180,14 +188,21 @@ def _begin(editor: Any, before: Any, plain: Any, sealed: Any) -> None:
     if sealed.column not in _columns_of(connection, before):
         # the next release inserts rows without it. On SQLite this copies the table, so that it comes first
         if not plain.null and not _may_be_null(connection, before, plain):
-            editor.alter_field(before, plain, _loose(plain, before))
-        editor.add_field(sealed.model, _loose(sealed, sealed.model))
+            with _at_once(connection):
+                editor.alter_field(before, plain, _loose(plain, before))
+        with _at_once(connection):
+            editor.add_field(sealed.model, _loose(sealed, sealed.model))
     _set_trigger(connection, before, plain.column, sealed.column)
 
 
 def _set_trigger(connection: Any, model: Any, plain: str, cell: str) -> None:
-    table = model._meta.db_table
-    _execute(connection, [*triggers.drop(connection, table, plain), *triggers.create(connection, table, plain, cell)])
+    with _at_once(connection):
+        _execute(connection, triggers.put(connection, model._meta.db_table, plain, cell))
+
+
+def _at_once(connection: Any) -> AbstractContextManager[Any]:
+    """One step, done or not done: SQLite copies the table for some, in statements that a kill could fall between."""
+    return transaction.atomic(using=connection.alias) if connection.features.can_rollback_ddl else nullcontext()
 
 
 def _seal_all(using: str, field: Any) -> None:

@@ -10,6 +10,17 @@ import hashlib
 from typing import Any
 
 
+def put(connection: Any, table: str, plain: str, cell: str) -> list[str]:
+    """The statements that make it, or put it in place of one that is there.
+
+    Where they are no transaction, there is no moment without it (MySQL alone has no statement for that).
+    """
+    made = create(connection, table, plain, cell)
+    if getattr(connection, "mysql_is_mariadb", False):
+        return [each.replace("CREATE TRIGGER", "CREATE OR REPLACE TRIGGER", 1) for each in made]
+    return [*drop(connection, table, plain), *made]
+
+
 def create(connection: Any, table: str, plain: str, cell: str) -> list[str]:
     """The statements that make it."""
     quote = connection.ops.quote_name
