@@ -20,6 +20,10 @@ ROWS = 2_000
 
 SETTINGS = """
 import json, os
+if "mysql" in os.environ["CLINIC_DATABASE"]:
+    import pymysql
+    pymysql.version_info = (2, 2, 8, "final", 0)  # the version of mysqlclient whose interface Django asks for
+    pymysql.install_as_MySQLdb()
 SECRET_KEY = "x"
 INSTALLED_APPS = ["strongroom.django", "clinic"]
 DATABASES = {"default": json.loads(os.environ["CLINIC_DATABASE"])}
