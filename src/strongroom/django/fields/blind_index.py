@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import FieldError
 from django.db import models
@@ -20,14 +20,12 @@ from django.utils.functional import cached_property
 from strongroom.django.fields.binding import InRow
 from strongroom.django.fields.boxes import marker_of
 from strongroom.django.fields.normalizing import Normalize, normalizer, rule_names
+from strongroom.django.fields.sealing import Sealing
 from strongroom.django.fields.types import BinaryColumn
 from strongroom.django.fields.uniqueness import check_older, unique_with
 from strongroom.errors import SettingsError, StateError
 from strongroom.keystore.handles.blind_index import MARK_LENGTH
 from strongroom.keystore.handles.blind_index import BlindIndex as Marker
-
-if TYPE_CHECKING:
-    from strongroom.django.fields.sealed_field import SealedField
 
 SUFFIX = "_index"
 MAX_BITS = MARK_LENGTH * 8
@@ -114,7 +112,7 @@ class IndexColumn(BinaryColumn):
         super().contribute_to_class(cls, name, private_only)
 
     @property
-    def source(self) -> SealedField:
+    def source(self) -> Sealing:
         """The encrypted field whose values this column marks."""
         found: Any = self.model._meta.get_field(self.name.removesuffix(SUFFIX))
         return found  # type: ignore[no-any-return]  # an encrypted field brought this column
@@ -217,7 +215,7 @@ class IndexColumn(BinaryColumn):
         return connection.ops.binary_placeholder_sql(value, compiler)
 
 
-def column_for(index: BlindIndex, field: SealedField, *, unique: bool) -> IndexColumn:
+def column_for(index: BlindIndex, field: Sealing, *, unique: bool) -> IndexColumn:
     """The column that an encrypted field brings into its model."""
     options: dict[str, Any] = {"unique": True} if unique else {}
     if field.db_column:
@@ -231,7 +229,7 @@ def column_for(index: BlindIndex, field: SealedField, *, unique: bool) -> IndexC
     )
 
 
-def follow(query: Any, field: SealedField, column: Any) -> None:
+def follow(query: Any, field: Sealing, column: Any) -> None:
     """Bring the index column, or one of plaintext, into a statement that writes the encrypted one and does not name it.
 
     A compiler asks a field for its placeholder while it goes through the values that it writes; what is added then to

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import Context
+from strongroom.django.fields.sealing import Sealing
 from strongroom.errors import DecryptionError, NotFoundError, StateError, StrongroomError
 from strongroom.model.states import Operation, permits
 from strongroom.model.types import KeyType
 from strongroom.model.version import Version
 
-if TYPE_CHECKING:
-    from strongroom.django.fields.sealed_field import SealedField
 
-
-def explain(error: StrongroomError, field: SealedField, cell: bytes | None, context: Context | None) -> NoReturn:
+def explain(error: StrongroomError, field: Sealing, cell: bytes | None, context: Context | None) -> NoReturn:
     """Raise the error again, naming the field, the keyset and, where the cell tells it, the version."""
     try:
         name = field.keyset_name(context)
@@ -41,7 +39,7 @@ def explain(error: StrongroomError, field: SealedField, cell: bytes | None, cont
     raise again from None
 
 
-def _version(field: SealedField, name: str, cell: bytes, context: Context | None) -> tuple[Version | None, str]:
+def _version(field: Sealing, name: str, cell: bytes, context: Context | None) -> tuple[Version | None, str]:
     """The version that a cell names, and what its state is where that forbids reading."""
     key_id = field.cell_version(cell, context=context)
     if key_id is None:

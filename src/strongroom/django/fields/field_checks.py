@@ -15,7 +15,7 @@ strongroom.W023  a column of plaintext is being encrypted, and is still read
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
@@ -23,20 +23,18 @@ from django.db import models
 
 from strongroom.django import conf
 from strongroom.django.fields.blind_index import MAX_BITS
+from strongroom.django.fields.sealing import Sealing
 from strongroom.errors import StrongroomError
 from strongroom.keystore.inspecting import claimed_keyset, store_directory
 from strongroom.model.names import parse_name
 from strongroom.model.types import KeyType
-
-if TYPE_CHECKING:
-    from strongroom.django.fields.sealed_field import SealedField
 
 Message = checks.CheckMessage
 _BEHIND = ("DB_SET_NULL", "DB_SET_DEFAULT")  # from Django 6.1 on
 _SEALING = (KeyType.AES256_GCM, KeyType.XAES256_GCM, KeyType.FERNET)
 
 
-def check_field(field: SealedField) -> Iterator[Message]:
+def check_field(field: Sealing) -> Iterator[Message]:
     """All that can be said of a field by itself."""
     if field.given_id is None:
         hint = "encrypt the whole: encrypted(ArrayField(…), keyset=…)"
@@ -49,11 +47,11 @@ def check_field(field: SealedField) -> Iterator[Message]:
     yield from _types(field)
 
 
-def _error(field: SealedField, what: str, hint: str, number: str) -> Message:
+def _error(field: Sealing, what: str, hint: str, number: str) -> Message:
     return checks.Error(what, hint=hint, obj=field, id=f"strongroom.{number}")
 
 
-def _names(field: SealedField) -> Iterator[Message]:
+def _names(field: Sealing) -> Iterator[Message]:
     names = [field.keyset] if isinstance(field.keyset, str) else []
     if not names and not callable(field.keyset):
         yield _error(field, f"keyset is {field.keyset!r}", 'write keyset="student-columns", or a function', "E020")
@@ -74,7 +72,7 @@ def _names(field: SealedField) -> Iterator[Message]:
         yield _error(field, f"STRONGROOM has no store {field.using!r}", f"it has {', '.join(known)}", "E020")
 
 
-def _uniqueness(field: SealedField) -> Iterator[Message]:
+def _uniqueness(field: Sealing) -> Iterator[Message]:
     if field.plain_column is not None:
         yield checks.Warning(
             f"plaintext={field.plain_column.column!r} is read where there is no cell, for EncryptColumn is under way",
@@ -94,7 +92,7 @@ def _uniqueness(field: SealedField) -> Iterator[Message]:
         yield _error(field, "unique over an index of few bits refuses values that are not there", hint, "E021")
 
 
-def _context(field: SealedField) -> Iterator[Message]:
+def _context(field: Sealing) -> Iterator[Message]:
     for name in field.context_names or ():
         try:
             found: Any = field.model._meta.get_field(name)
@@ -112,7 +110,7 @@ def _context(field: SealedField) -> Iterator[Message]:
             yield _error(field, f"context {name!r} is changed by the database, and its cells are not", hint, "E024")
 
 
-def _index(field: SealedField) -> Iterator[Message]:
+def _index(field: Sealing) -> Iterator[Message]:
     if field.index is None:
         return
     if isinstance(field, models.JSONField):
@@ -127,7 +125,7 @@ def _index(field: SealedField) -> Iterator[Message]:
         )
 
 
-def _types(field: SealedField) -> Iterator[Message]:
+def _types(field: Sealing) -> Iterator[Message]:
     if isinstance(field.keyset, str) and (kind := _claimed_type(field, field.keyset)) is not None:
         if kind not in _SEALING:
             hint = f"strongroom show {field.keyset}"
@@ -148,7 +146,7 @@ def _types(field: SealedField) -> Iterator[Message]:
         yield _error(field, what, "strongroom create NAME --type hmac-sha256", "E029")
 
 
-def _claimed_type(field: SealedField, name: str) -> KeyType | None:
+def _claimed_type(field: Sealing, name: str) -> KeyType | None:
     """What the store's files say; None where there are none to read. Nothing is opened for it."""
     try:
         directory = store_directory(conf.effective_settings(field.using))

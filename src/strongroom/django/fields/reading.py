@@ -7,7 +7,7 @@ row leaves the cell alone; whoever reads the attribute gets the error. Anywhere 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.core.exceptions import FieldError
 from django.db import connections, models
@@ -18,13 +18,11 @@ from django.db.models.query_utils import DeferredAttribute
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.fields.plaintext import START
 from strongroom.django.fields.raw_cells import as_bytes
+from strongroom.django.fields.sealing import Sealing
 from strongroom.errors import StrongroomError
 
-if TYPE_CHECKING:
-    from strongroom.django.fields.sealed_field import SealedField
 
-
-def converter(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
+def converter(field: Sealing, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
     """What Django calls for each cell of a query's result."""
     if field.plain_column is not None:
         return _plain_too(field, for_model=for_model)
@@ -54,7 +52,7 @@ def converter(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any
     return opened
 
 
-def _plain_too(field: SealedField, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
+def _plain_too(field: Sealing, *, for_model: bool) -> Callable[[Any, Any, Any], Any]:
     """While EncryptColumn is under way: what has no cell comes as START and the plaintext (`as_cell`)."""
 
     def opened(cell: Any, expression: Any, connection: Any) -> Any:
@@ -91,7 +89,7 @@ def _for_row(cell: Any, expression: Any, connection: Any) -> Any:
     return None if cell is None else UnopenedCell(as_bytes(cell))
 
 
-def _no_row(field: SealedField) -> Callable[[Any, Any, Any], Any]:
+def _no_row(field: Sealing) -> Callable[[Any, Any, Any], Any]:
     def refuse(cell: Any, expression: Any, connection: Any) -> Any:
         if cell is None:
             return None
@@ -134,7 +132,7 @@ class _CellCol(Col):
 class SealedAttribute(DeferredAttribute):
     """Where a model's attribute is looked for when it was not loaded: deferred, or a cell that does not open."""
 
-    field: SealedField
+    field: Any  # a Sealing, and a Field as well
 
     def __get__(self, instance: models.Model | None, cls: type[models.Model] | None = None) -> Any:
         if instance is None:
