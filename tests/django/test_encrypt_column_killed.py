@@ -48,7 +48,7 @@ def count(execute, sql, params, many, context):
     return done
 
 def follow(connection, **_):
-    if left:
+    if left and count not in connection.execute_wrappers:
         connection.execute_wrappers.append(count)
 
 connection_created.connect(follow, weak=False)
