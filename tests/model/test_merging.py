@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from strongroom._encoding import Timestamp
 from strongroom.errors import ConflictError, StrongroomError
+from strongroom.model import dooming
 from strongroom.model.dooming import doomed, doomed_whole, spared
 from strongroom.model.keyset import Keyset
-from strongroom.model.merging import subdued, unite
+from strongroom.model.merging import moved_by, subdued, unite
 from strongroom.model.names import KeyId
 from strongroom.model.policy import Policy
 from strongroom.model.states import KeyState, Operation, sterner
@@ -222,6 +223,26 @@ class TestSubdued:
         merged = unite(BASE, lead, subdued(forged, lead), now=later(60)).keyset
         assert merged.protecting(later(60)).key_id == 0xA
         assert merged.by_key_id(KeyId(0xBAD)).promote_at is None
+
+    def test_nor_does_it_destroy_what_is_alive(self) -> None:
+        lead = replaced(BASE, 0xA, later(1))
+        doomed = dooming.doomed_whole(lead, now=later(2), wait_s=7 * 86_400, reason="b")
+        shredded = replaced(doomed.destroy(1, now=later(200)), 0xBAD, later(201)).destroy(2, now=later(202))
+        for forged in (doomed, shredded):
+            quiet = subdued(forged, lead)
+            for base in (BASE, None):
+                for pair in ((lead, quiet), (quiet, lead)):
+                    merged = unite(base, *pair, now=later(300)).keyset
+                    for each in lead.versions:
+                        one = merged.by_key_id(each.key_id)
+                        assert one.sealed is not None
+                        assert one.destroy_at is None
+                        assert one.state is not KeyState.DESTROYED
+        assert merged.by_key_id(KeyId(0xBAD)).state is KeyState.PRE_ACTIVATION
+        assert unite(BASE, lead, subdued(shredded, lead), now=later(300)).keyset.protecting(later(300)).key_id == 0xA
+        told = moved_by(shredded, lead)
+        assert len(told) == 2
+        assert "was destroyed there, and stays as it is" in told[0]
 
     def test_nor_does_it_change_a_policy_but_it_may_compromise(self) -> None:
         lead = replaced(keyset(policy=Policy(exportable=False)), 0xA, later(1))

@@ -78,14 +78,38 @@ def subdued(old: Keyset, lead: Keyset) -> Keyset:
     """What may come in of a keyset that a replaced root alone vouches for: versions to read with, and sterner states.
 
     A removed admin knows that root. Were a promotion or a policy of his taken over, data would go out under a key of
-    his after he was removed (DESIGN section 7). So nothing in it promotes, and policy and labels are the lead's.
+    his after he was removed (DESIGN section 7); were a destruction, the material would be lost to everybody. So
+    nothing in it promotes or destroys, and policy and labels are the lead's.
     """
     leading = _by_key_id(lead)
-    versions = tuple(
-        replace(each, promote_at=leading[each.key_id].promote_at if each.key_id in leading else None)
-        for each in old.versions
-    )
+    versions = tuple(_subdued(each, leading.get(each.key_id)) for each in old.versions)
     return replace(old, versions=versions, policy=lead.policy, labels=lead.labels)
+
+
+def _subdued(version: Version, lead: Version | None) -> Version:
+    if lead is None:
+        state = KeyState.PRE_ACTIVATION if version.state is KeyState.ACTIVE else version.state
+        return replace(version, state=state, promote_at=None, destroy_at=None)
+    if version.state is KeyState.DESTROYED:
+        return replace(lead, number=version.number)
+    return replace(version, promote_at=lead.promote_at, destroy_at=lead.destroy_at)
+
+
+def moved_by(old: Keyset, lead: Keyset) -> tuple[str, ...]:
+    """What a person should know of the states in a keyset that `subdued` lets in, a sentence each."""
+    notes: list[str] = []
+    theirs = _by_key_id(old)
+    for version in lead.versions:
+        other = theirs.get(version.key_id)
+        if other is None or sterner(other.state, version.state) is version.state:
+            continue
+        told = (
+            "was destroyed there, and stays as it is"
+            if other.state is KeyState.DESTROYED
+            else f"becomes {other.state.value}, as it is there"
+        )
+        _note(notes, lead, version.number, told)
+    return tuple(notes)
 
 
 def _by_key_id(keyset: Keyset) -> dict[KeyId, Version]:

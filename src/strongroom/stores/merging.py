@@ -15,7 +15,7 @@ from strongroom._encoding import Timestamp, b64encode
 from strongroom.errors import ConflictError, FormatError, IntegrityError
 from strongroom.model.codec import decode, encode_body, join
 from strongroom.model.keyset import Keyset
-from strongroom.model.merging import subdued, unite
+from strongroom.model.merging import moved_by, subdued, unite
 from strongroom.model.names import KeyId, KeysetName, Revision, RootId, format_key_id
 from strongroom.model.record import Record
 from strongroom.primitives.secret import SecretBytes
@@ -109,8 +109,10 @@ def merge_record(
     before, notes = _base(base, name, roots), _brought_in(records, roots)
     order = roots.number(records[0].root) - roots.number(records[1].root)
     if order < 0:
+        notes += _moved(mine, other, roots.number(records[0].root))
         mine = subdued(mine, other)
     elif order > 0:
+        notes += _moved(other, mine, roots.number(records[1].root))
         other = subdued(other, mine)
     merged = unite(before, mine, other, now=now)
     return MergedFile(raw=roots.written(merged.keyset), notes=(*notes, *merged.notes))
@@ -206,6 +208,14 @@ def _brought_in(records: tuple[Record, Record], roots: Lineage) -> tuple[str, ..
                 " which was replaced: whoever knew it could have made them, so they promote nothing"
             )
     return tuple(notes)
+
+
+def _moved(old: Keyset, lead: Keyset, number: int) -> tuple[str, ...]:
+    """The states that only a record under an older root has."""
+    return tuple(
+        f"{each}, on a branch under root {number}, which was replaced: whoever knew it could have said so"
+        for each in moved_by(old, lead)
+    )
 
 
 def _identity(name: str, base: Group | None, ours: Group, theirs: Group) -> tuple[bytes, KeyId | None]:
