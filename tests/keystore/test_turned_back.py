@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.errors import IntegrityError, StaleError
+from strongroom.errors import ForeignStoreError, IntegrityError, StaleError
 from strongroom.keystore import workers
 from strongroom.keystore.examining_keys import look_at_keys
 from strongroom.keystore.exposures import EXPOSURES, exposed, rotate_exposed
@@ -146,3 +146,28 @@ def test_a_keyset_that_vanished_is_told_and_keeps_the_root_as_it_is(site: Site) 
     record.unlink()
     assert site.keystore.accept_witness("box") == ("box",)
     site.rotate_root()
+
+
+def test_a_store_that_was_turned_back_to_a_replaced_root_opens_for_reading_where_the_pin_names_it(
+    site: Site, tmp_path: Path
+) -> None:
+    environ = {**ENVIRON, "STRONGROOM_STATE": str(tmp_path / "state")}
+    old, pin = site.files(), site.keystore.pin
+    site.rotate_root()
+    newest = site.files()
+    site.keystore.close()
+    for path, raw in old.items():
+        path.write_bytes(raw)
+    for strict in (False, True):
+        with pytest.raises(ForeignStoreError, match="root 1 was replaced: root 2 was seen here"):
+            open_store(site.directory, strict=strict, environ=environ)
+    with open_store(site.directory, pin=pin, environ=environ) as keystore:
+        assert "was replaced" in keystore.notices[0]
+        keystore.list()
+        for refused in (lambda: keystore.fernet("box").encrypt(b"x"), lambda: keystore.rotate("box")):
+            with pytest.raises(StaleError, match="root 2 was seen"):
+                refused()
+    for path, raw in newest.items():
+        path.write_bytes(raw)
+    with open_store(site.directory, environ=environ) as keystore:
+        assert keystore.fernet("box").encrypt(b"x")

@@ -159,10 +159,24 @@ def test_an_unseen_root_below_the_newest_that_was_seen_is_foreign(witness: Witne
         check(RIVAL, FORKED, witness)
 
 
-def test_an_older_root_that_was_seen_is_an_older_checkout_and_opens(witness: Witness) -> None:
+def test_a_root_that_was_replaced_is_not_opened_again_but_where_the_pin_names_it(witness: Witness) -> None:
     check(OURS, HEADER, witness)
     check(NEXT, ROTATED, witness)
-    assert check(OURS, HEADER, witness, strict=True) == ()
+    pin = str(Pin.of(OURS))
+    with pytest.raises(ForeignStoreError, match="root 2 was seen here") as caught:
+        check(OURS, HEADER, witness, strict=True)
+    assert f"STRONGROOM_PIN={pin}" in caught.value.hint
+    (notice,) = check(OURS, HEADER, witness, pin=pin, strict=True)
+    assert "was replaced" in notice
+    assert witness.roots() == {OURS.id: 1, NEXT.id: 2}
+
+
+def test_a_branch_from_before_a_rotation_is_merged_where_the_newer_root_was_seen(witness: Witness) -> None:
+    check(OURS, HEADER, witness)
+    check(NEXT, ROTATED, witness)
+    assert check_origin(HEADER, OURS, pin=None, witness=witness, strict=True, learn=False) == ()
+    with pytest.raises(ForeignStoreError):
+        check_origin(FORKED, RIVAL, pin=None, witness=witness, learn=False)
 
 
 def test_of_two_roots_of_one_number_a_pin_says_which_is_ours_and_it_is_remembered(witness: Witness) -> None:

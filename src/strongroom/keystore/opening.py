@@ -14,7 +14,7 @@ from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.caching.limits import DEFAULT_LIMITS, Limits
 from strongroom.caching.locating import SCHEMES as PUBLICATION_SCHEMES
 from strongroom.caching.observing import Observer
-from strongroom.errors import NoSecretKeyError, NotFoundError, SettingsError, UnsupportedError
+from strongroom.errors import ForeignStoreError, NoSecretKeyError, NotFoundError, SettingsError, UnsupportedError
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
@@ -163,7 +163,18 @@ def _open_sealed(
         searched=settings.store is None,  # a nearer one that a commit brought is not taken for the one further up
         environ=environ,
     )
-    notices = check_origin(unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict)
+    try:
+        notices = check_origin(
+            unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict
+        )
+    except ForeignStoreError:
+        if store.header() == encode_header(unsealed.header, unsealed.root):
+            raise
+        # while it was opened the root was rotated, and another process has told the witness of that
+        unsealed = reopen()
+        notices = check_origin(
+            unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict
+        )
     if unsealed.header.registered and store.lies_open(unsealed.header.root):
         # elsewhere it is an exposed root; this team asked for it (DESIGN section 4, init --register)
         told = f"root {unsealed.header.root} lies in the clear in {str(directory)!r}, where BlackBox's scripts put it"

@@ -132,7 +132,13 @@ class Follower:
                 f"root {opened.root.number} stands where root {root.number} was opened, and no link joins the two",
                 hint="if it is the right store, open it again: its pin or the witness decides",
             )
-        self._watch.check_follows(opened.header, opened.root)
+        try:
+            self._watch.check_follows(opened.header, opened.root)
+        except ForeignStoreError:
+            now = self._store.header()
+            if now == raw:
+                raise
+            return self._next(held, now)  # it went on meanwhile, and another process has told of that
         return Standing(
             roots=Roots(opened.root, opened.header, former=held.roots),
             header=opened.header,

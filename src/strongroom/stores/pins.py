@@ -86,12 +86,14 @@ def check_origin(
     if pin is not None:
         told = _pinned(header, root, pin)
         if told:
-            check_known(header, root, known)
+            check_known(header, root, known, merging=not learn)
+        elif root.number < max(known.values(), default=0):
+            notices.append(f"{_replaced(root, known)}; it is read because the pin names it")
         notices += told
     elif witness.absence:
         notices += _trusted(header, root, pin=None, strict=strict, why=f"there is no witness ({witness.absence})")
     elif known:
-        check_known(header, root, known)
+        check_known(header, root, known, merging=not learn)
     else:
         _check_others(header, witness)
         notices += _trusted(header, root, pin=None, strict=strict, why="it was never opened in this place")
@@ -121,15 +123,22 @@ def _trusted(header: Header, root: Root, *, pin: str | None, strict: bool, why: 
     return (f"{here} is trusted as it is: {why}, and there is no pin; {compare}",)
 
 
-def check_known(header: Header, root: Root, known: Mapping[RootId, int]) -> None:
-    """Make sure that an opened root goes on from the newest that the witness knows, or is an older one that it knows.
+def check_known(header: Header, root: Root, known: Mapping[RootId, int], *, merging: bool = False) -> None:
+    """Make sure that an opened root is the newest that the witness knows, or goes on from it.
 
-    Whoever was removed holds an older root, from which he can link one of his own: that it leads to some root which was
-    seen says nothing once a later one was. ForeignStoreError.
+    Whoever was removed holds an older root. He can link one of his own from it, so that it leads to some root which was
+    seen says nothing once a later one was; and he can write every record anew under the old one, so that is not opened
+    again, but to merge a branch from before: nobody reads what a merge leaves under it. ForeignStoreError.
     """
     newest = max(known.values(), default=0)
     if root.number < newest and root.id in known:
-        return  # an older checkout: SealedStore reads it, and writes nothing until somebody accepts it
+        if merging:
+            return
+        raise ForeignStoreError(
+            _replaced(root, known),
+            hint="'git log' tells who turned it back, and 'git pull' may bring the newer one; to read what is here all"
+            f" the same: STRONGROOM_PIN={Pin.of(root)}",
+        )
     reached = {root.id, *(older.id for older in lineage(header, root))}
     # more than one of a number are left by releases that took both; only a pin can tell them apart
     if all(each in reached for each, number in known.items() if number == newest):
@@ -142,6 +151,13 @@ def check_known(header: Header, root: Root, known: Mapping[RootId, int]) -> None
     else:
         told = f"{here} is not one that was seen here, and does not follow from root {newest}, which was"
     raise ForeignStoreError(told, hint=_HINT)
+
+
+def _replaced(root: Root, known: Mapping[RootId, int]) -> str:
+    return (
+        f"root {root.number} was replaced: root {max(known.values())} was seen here, and whoever was removed with the"
+        " old one could have written every record that is under it"
+    )
 
 
 def _rivals(root: Root, known: Mapping[RootId, int]) -> bool:
