@@ -163,6 +163,7 @@ def test_a_store_that_was_turned_back_to_a_replaced_root_opens_for_reading_where
             open_store(site.directory, strict=strict, environ=environ)
     with open_store(site.directory, pin=pin, environ=environ) as keystore:
         assert "was replaced" in keystore.notices[0]
+        assert "nothing is protected" in keystore.notices[1]
         keystore.list()
         for refused in (lambda: keystore.fernet("box").encrypt(b"x"), lambda: keystore.rotate("box")):
             with pytest.raises(StaleError, match="root 2 was seen"):

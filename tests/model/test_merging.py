@@ -242,7 +242,7 @@ class TestSubdued:
         assert unite(BASE, lead, subdued(shredded, lead), now=later(300)).keyset.protecting(later(300)).key_id == 0xA
         told = moved_by(shredded, lead)
         assert len(told) == 2
-        assert "was destroyed there, and stays as it is" in told[0]
+        assert "was destroyed, and stays as it is here" in told[0]
 
     def test_nor_does_it_change_a_policy_but_it_may_compromise(self) -> None:
         lead = replaced(keyset(policy=Policy(exportable=False)), 0xA, later(1))

@@ -184,6 +184,8 @@ def _open_sealed(
     source = SealedStore(
         store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience, reopen=reopen
     )
+    if (behind := source.behind) is not None:
+        notices = (*notices, f"{behind}; what is here is read, and nothing is protected or written")
     keystore = KeyStore(source, clock=clock, limits=limits, notices=notices, base=directory)
     if settings.cache is not None and split_url(settings.cache) is not None:
         keystore.after_change = publish_changes(

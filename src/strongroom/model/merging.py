@@ -104,9 +104,9 @@ def moved_by(old: Keyset, lead: Keyset) -> tuple[str, ...]:
         if other is None or sterner(other.state, version.state) is version.state:
             continue
         told = (
-            "was destroyed there, and stays as it is"
+            "was destroyed, and stays as it is here"
             if other.state is KeyState.DESTROYED
-            else f"becomes {other.state.value}, as it is there"
+            else f"becomes {other.state.value}"
         )
         _note(notes, lead, version.number, told)
     return tuple(notes)

@@ -90,9 +90,7 @@ class SealedStore(VerifiedStore):
         else is no obstacle to approving them.
         """
         self._open_roots()
-        if self._behind is not None:
-            self.follow()  # what was seen may be in place by now
-        trouble = self._exposure(exposed_by) or self._behind
+        trouble = self._exposure(exposed_by) or self.behind
         if trouble is not None:
             raise trouble
 

@@ -171,6 +171,13 @@ class VerifiedStore:
         """For what lies beside the keysets: IntegrityError unless its MAC counts, as `Roots.check` says."""
         self._open_roots().check(body, mac, root=root, place=place, shown=shown)
 
+    @property
+    def behind(self) -> StaleError | None:
+        """Why the header is stale, and with it everything here, if it is. Errors as `follow`."""
+        if self._behind is not None:
+            self.follow()  # what was seen may be in place by now
+        return self._behind
+
     def vanished(self) -> tuple[StaleError, ...]:
         """A StaleError for each record that was seen and is not here any more."""
         return self._watch.vanished(frozenset(self._store.names()))

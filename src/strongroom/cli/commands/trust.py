@@ -68,7 +68,8 @@ def witness_show(session: Session) -> None:
 def witness_accept(session: Session, name: str | None) -> None:
     """Accept the record NAME (or all) as it is here now, older or not.
 
-    Only this checkout's memory changes. Versions that it knows to be compromised or destroyed stay so.
+    store.json is the store's header, strongroom.workers/GROUP a worker group. Only this checkout's memory changes.
+    Versions that it knows to be compromised or destroyed stay so.
     """
     keystore = session.open()
     accepted = keystore.accept_witness(name)
