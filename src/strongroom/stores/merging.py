@@ -213,7 +213,7 @@ def _brought_in(records: tuple[Record, Record], roots: Lineage) -> tuple[str, ..
 def _moved(old: Keyset, lead: Keyset, number: int) -> tuple[str, ...]:
     """The states that only a record under an older root has."""
     return tuple(
-        f"{each}: so it is on a branch under root {number}, which was replaced, and whoever knew it could have done that"
+        f"{each}: so it is on a branch under root {number}, which was replaced: whoever knew it could do that"
         for each in moved_by(old, lead)
     )
 
