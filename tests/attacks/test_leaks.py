@@ -115,9 +115,9 @@ def failing(keystore: KeyStore) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "run with a bad name", lambda: environment_for(keystore, {"A": "password", "1": "box"})
     yield (
         "run what is not there",
-        lambda: execute(["/nonexistent/program"], environment_for(keystore, {"A": "password", "B": "box"})),
+        lambda: execute(["/nonexistent/program"], environment_for(keystore, {"A": "password"})),
     )
-    yield "run what is no program", lambda: execute([OURS], environment_for(keystore, {"A": "password", "B": "box"}))
+    yield "run what is no program", lambda: execute([OURS], environment_for(keystore, {"A": "password"}))
     yield "create over one", lambda: keystore.create("box", "fernet")
     yield "replace a version", lambda: keystore.promote("box", 9)
     yield "deactivate the primary", lambda: keystore.deactivate("password", 1, reason="x")
@@ -187,7 +187,7 @@ def test_nothing_that_is_shown_of_an_open_keystore_shows_material(
         ]
         things += [keystore.fernet("box"), keystore.aead("columns"), keystore.mac("mac"), keystore.signer("sign")]
         things += [keystore.secret("password"), keystore.current("box"), keystore.current("box").opened]
-        things += [keystore.fernet("box")._kit, environment_for(keystore, {"A": "password", "B": "box"})]
+        things += [keystore.fernet("box")._kit, environment_for(keystore, {"A": "password"})]
         things += [keystore.show("password"), keystore.witnessed(), keystore._maker, keystore.sealed.witness]
         for thing in things:
             assert_silent(f"{thing!r} {thing!s} {thing}", secrets, type(thing).__name__)

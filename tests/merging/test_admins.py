@@ -36,6 +36,7 @@ def test_two_branches_that_each_added_an_admin(tmp_path: Path, alice: GpgHome, b
     for branch, person in (("side", bob), ("main", carol)):
         run("git", "switch", "-q", *(("-c",) if branch == "side" else ()), branch)
         with open_store(top / ".strongroom", environ=environ) as keystore:
+            keystore.accept_witness()  # the other branch's header was seen here
             add_admin(keystore, person.fingerprint, environ=environ)
         run("git", "add", "-A")
         run("git", "commit", "-qm", branch)
