@@ -102,6 +102,29 @@ def test_a_role_opens_the_store_and_the_files_with_one_file_and_no_gpg_home(
     assert not (tmp_path / "other").exists()
 
 
+def test_a_slot_s_label_is_checked_before_a_passphrase_is_made(team: Path, admins: dict[str, GpgHome]) -> None:
+    alice = as_user(admins["alice"])
+    done("slot", "add", "office", "--generate", cwd=team, env=alice)
+    for label, status in (("A B", 2), ("office", 1)):
+        refused = program("slot", "add", label, "--generate", cwd=team, env=alice)
+        assert refused.status == status
+        assert "passphrase, shown" not in refused.stderr
+
+
+def test_new_keys_are_not_written_into_the_repository(team: Path, admins: dict[str, GpgHome]) -> None:
+    alice = as_user(admins["alice"])
+    before = sorted(team.iterdir())
+    for argv in (
+        ["slot", "add", "x", "--new", "x.identity"],
+        ["role", "create", "x"],
+        ["worker", "create", "x", "--bits", "2048", "--ignored"],
+    ):
+        refused = program(*argv, cwd=team, env=alice)
+        assert refused.status == 5, refused.stderr
+        assert "in the repository" in refused.stderr
+    assert sorted(team.iterdir()) == before
+
+
 def test_a_role_s_file_is_not_written_into_the_store(team: Path, admins: dict[str, GpgHome]) -> None:
     refused = program("role", "create", "ci", "--out", ".strongroom/ci", cwd=team, env=as_user(admins["alice"]))
     assert refused.status == 5

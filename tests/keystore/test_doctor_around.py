@@ -82,6 +82,18 @@ class TestKeysBesideData:
         store.commit()
         assert found(look(store), "keys", repr(name)).level == "problem"
 
+    @pytest.mark.parametrize(
+        ("kind", "hint"),
+        [("openpgp", "admin remove"), ("worker", "worker rotate"), ("hpke", "slot remove"), ("rsa", "slot remove")],
+    )
+    def test_a_tracked_identity_is_ended_and_not_imported(self, store: Scene, kind: str, hint: str) -> None:
+        text = f'{{\n  "format": "strongroom/1 identity",\n  "kind": "{kind}",\n'
+        (store.top / "x.identity").write_text(text)
+        store.commit()
+        told = found(look(store), "keys", "x.identity").hint
+        assert hint in told
+        assert "import" not in told
+
     def test_public_keys_and_locked_ones_are_none(self, store: Scene) -> None:
         (store.top / "server.pem").write_text("-----BEGIN CERTIFICATE-----\n")
         (store.top / "locked.pem").write_text("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")

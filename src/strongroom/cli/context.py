@@ -113,6 +113,9 @@ json_option = click.option(
     help="Answer in JSON, for machines.",
 )
 
+IGNORED = click.option("--ignored", is_flag=True, help="FILE may be in the repository, where git ignores it.")
+"""Of the verbs that write a new opening key."""
+
 
 def verb(function: Callable[..., None]) -> Callable[..., None]:
     """What every command has: `--json`, and the session as its first argument."""

@@ -13,7 +13,6 @@ from strongroom.blackbox.repository import Repository
 from strongroom.errors import (
     ExistsError,
     NotFoundError,
-    PolicyError,
     SettingsError,
     StrongroomError,
 )
@@ -21,6 +20,7 @@ from strongroom.keystore.approving import AdminChange, approved, sealed_to
 from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.outside import check_outside
 from strongroom.keystore.people import label_of, parse_fingerprint
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Certificate, Engine
@@ -145,12 +145,17 @@ def add_admin(keystore: KeyStore, fingerprint: str, *, environ: Mapping[str, str
 
 
 def create_role(
-    keystore: KeyStore, name: str, out: Path | None = None, *, environ: Mapping[str, str] | None = None
+    keystore: KeyStore,
+    name: str,
+    out: Path | None = None,
+    *,
+    ignored: bool = False,
+    environ: Mapping[str, str] | None = None,
 ) -> RoleCreated:
     """A key for a machine, added as an admin, in one identity file of mode 0600 (default: NAME.identity here).
 
     With that file a machine opens the store with no prompt and no terminal. If the root cannot be sealed to it, the
-    file is removed again.
+    file is removed again. PolicyError for a file in the repository; `ignored`: unless git ignores it.
     """
     if _ROLE.fullmatch(name) is None:
         raise SettingsError(f"{name[:80]!r} is not a name for a role", hint="write it like web-deploy: a-z, 0-9, . _ -")
@@ -164,7 +169,8 @@ def create_role(
                 f"there is a role {name!r} already", hint=f"strongroom admin {way} {each.fingerprint}, or another name"
             )
     path = Path(f"{name}.identity") if out is None else out
-    _keep_out_of_store(path, _base(keystore))
+    hint = "strongroom role create NAME --out FILE outside it, or --ignored where git ignores FILE"
+    check_outside(path, keystore.base, hint=hint, ignored=ignored, environ=environ)
     engine = find_engine(environ=_environ(environ))
     try:
         private, certificate = engine.generate(f"{name} <{label}>", expires_s=None)
@@ -237,14 +243,6 @@ def _first_listed(
         top, admin=certificate, label=label_of(certificate), commit=False, engine=engine, environ=_environ(environ)
     )
     return made, (made.data.name, ".gitignore")
-
-
-def _keep_out_of_store(path: Path, base: Path | None) -> None:
-    if base is not None and path.absolute().resolve().is_relative_to(base.resolve()):
-        raise PolicyError(
-            f"{str(path)!r} is in the store, and whoever has the repository would have the key to it",
-            hint="strongroom role create NAME --out a file outside the repository",
-        )
 
 
 def _base(keystore: KeyStore) -> Path | None:

@@ -25,6 +25,13 @@ PRIVATE: Final = re.compile(
 )
 """What a file with a key in the clear holds; an encrypted PEM says ENCRYPTED, and is left alone."""
 
+_IDENTITY: Final = b'"strongroom/1 identity"'
+_KIND: Final = re.compile(rb'"kind":\s*"([a-z]+)"')
+_REMEDIES: Final = {
+    b"openpgp": "strongroom admin remove ends the role that it is",
+    b"worker": "strongroom worker rotate gives its group another key",
+}
+
 _NAMES: Final = re.compile(
     r"secring\.gpg$|private-keys-v1\.d/|\.(?:identity|passphrase|key|pem|p8|asc|sec)$|(?:^|/)id_[a-z0-9]+$"
 )
@@ -144,8 +151,16 @@ def _keys_in_work_tree(top: Path, environ: Mapping[str, str]) -> Iterator[Findin
                 level="problem",
                 about="keys",
                 fact=f"{name!r} in the repository is a private key in the clear",
-                hint="strongroom import takes it in; then git rm it, and make a new one: git's history keeps the old",
+                hint=_remedy(head),
             )
+
+
+def _remedy(head: bytes) -> str:
+    found = _KIND.search(head) if _IDENTITY in head else None
+    if found is None:
+        return "strongroom import takes it in; then git rm it, and make a new one: git's history keeps the old"
+    verb = _REMEDIES.get(found[1], "strongroom slot list tells which slot it opens, strongroom slot remove ends it")
+    return f"{verb}; then git rm it: git's history keeps what it opened until now"
 
 
 def _head(path: Path) -> bytes:

@@ -9,11 +9,9 @@ from pathlib import Path
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, b64encode, format_time
-from strongroom.blackbox.discovery import git_top
 from strongroom.errors import (
     ExistsError,
     NotFoundError,
-    PolicyError,
     RecipientError,
     SettingsError,
     StoreError,
@@ -26,6 +24,7 @@ from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, directory_of
 from strongroom.keystore.opening import open_store
+from strongroom.keystore.outside import check_outside
 from strongroom.keystore.people import parse_fingerprint
 from strongroom.model.names import StoreId
 from strongroom.openpgp.discovery import find_engine
@@ -263,14 +262,9 @@ def _custodian(fingerprint: str, engine: Engine, now: Timestamp) -> Certificate:
 
 
 def _make_place(out: Path, base: Path | None, *, plain: bool) -> None:
-    place = out.absolute().resolve()
-    if plain and base is not None:
-        top = (git_top(base.resolve()) or base).resolve()
-        if place.is_relative_to(top):
-            raise PolicyError(
-                f"{str(out)!r} is in the repository, and whoever has that would have the shares",
-                hint="strongroom recovery create --out a directory outside it, or --to FPR for every share",
-            )
+    if plain:
+        hint = "strongroom recovery create --out a directory outside it, or --to FPR for every share"
+        check_outside(out, base, hint=hint)
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom.errors import NotFoundError, PolicyError
+from strongroom.errors import ExistsError, NotFoundError
 from strongroom.keystore import acts
 from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
+from strongroom.keystore.outside import check_outside
 from strongroom.keystore.rooting import RootRotated, begin, exposure_of, finish, plan_rotation
 from strongroom.keystore.undoing import kept_if_written
 from strongroom.openpgp.discovery import find_engine
@@ -22,6 +23,7 @@ from strongroom.sealing.identities import HpkeIdentity, write_identity
 from strongroom.sealing.passphrase import PassphraseSlot
 from strongroom.sealing.rsa import RsaSlot
 from strongroom.sealing.rsa_keys import public_from_file
+from strongroom.sealing.slots import check_label
 from strongroom.sealing.unsealing import Attempt, explain
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.rotation import Progress
@@ -62,13 +64,19 @@ def add_hpke_slot(keystore: KeyStore, label: str, public: bytes, *, suite: str) 
     _add(keystore, HpkeSlot.create(keystore.sealed.root, public, suite=suite, label=label))
 
 
-def create_hpke_slot(keystore: KeyStore, label: str, out: Path, *, suite: str) -> None:
-    """A slot with a fresh key pair, whose identity file of mode 0600 is the only copy of the private half."""
-    if keystore.base is not None and out.absolute().resolve().is_relative_to(keystore.base.resolve()):
-        raise PolicyError(
-            f"{str(out)!r} is in the store, and whoever has the repository would have the key to it",
-            hint="strongroom slot add LABEL --new FILE outside the repository",
-        )
+def check_free(keystore: KeyStore, label: str) -> None:
+    """Raise what adding a slot of this label would raise, before anybody is given a key of it."""
+    if any(slot.label == check_label(label) for slot in keystore.sealed.header.slots):
+        raise ExistsError(f"there is a slot {label!r} already", hint="strongroom slot list")
+
+
+def create_hpke_slot(keystore: KeyStore, label: str, out: Path, *, suite: str, ignored: bool = False) -> None:
+    """A slot with a fresh key pair, whose identity file of mode 0600 is the only copy of the private half.
+
+    PolicyError for a file in the repository; `ignored`: unless git ignores it.
+    """
+    hint = "strongroom slot add LABEL --new FILE outside it, or --ignored where git ignores FILE"
+    check_outside(out, keystore.base, hint=hint, ignored=ignored)
     store = keystore.sealed
     identity = HpkeIdentity.generate(suite, name=label, store=store.header.store)
     slot = HpkeSlot.create(store.root, identity.public, suite=suite, label=label)

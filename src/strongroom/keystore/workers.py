@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.issuer import ensure_issuer, issuing_of
+from strongroom.keystore.outside import check_outside
 from strongroom.keystore.undoing import kept_if_written
 from strongroom.model.names import KeyId, Revision, StoreId, parse_name
 from strongroom.model.types import TRAITS
@@ -30,16 +30,20 @@ BITS = 3072
 """Bits of a group's RSA key: good beyond 2030 (SP 800-57 part 1 rev. 5, table 4)."""
 
 
+_OUTSIDE = "strongroom worker create GROUP --out FILE outside it, or --ignored where git ignores FILE"
+
+
 class KeyWords(TypedDict, total=False):
     """How a group gets its key. `bits` of a new one (3072), and the `passphrase` that protects its identity file.
 
     public: a key that exists (RSA, as SubjectPublicKeyInfo); then no file is written, and `join` makes it where the
-    private half is.
+    private half is. ignored: the file may be in the repository where git ignores it.
     """
 
     bits: int
     passphrase: SecretBytes | None
     public: bytes | None
+    ignored: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +80,7 @@ def create_worker(keystore: KeyStore, group: str, out: Path | None = None, **key
     """Make a group, its key pair and its one identity file, mode 0600, at `out` (GROUP.identity here).
 
     The private half is in that file alone: the store keeps the public one. The first group of a store makes its issuer
-    too. ExistsError for a group or file that is there; PolicyError for an identity in the store's own directory;
+    too. ExistsError for a group or file that is there; PolicyError for an identity in the repository;
     PassphraseError for a weak passphrase.
     """
     store, groups = keystore.sealed, _groups(keystore)
@@ -85,7 +89,7 @@ def create_worker(keystore: KeyStore, group: str, out: Path | None = None, **key
     if name in groups.names():
         raise ExistsError(f"there is a worker group {name!r} already", hint="strongroom worker list")
     path = Path(f"{name}.identity") if out is None else out
-    _keep_out_of_store(path, keystore.base)
+    check_outside(path, keystore.base, hint=_OUTSIDE, ignored=key.get("ignored", False))
     now = keystore.clock.now()
     made_issuer = ensure_issuer(store, now)
     with _keyed(keystore, name, path, key) as (public, made):
@@ -213,7 +217,7 @@ def _keyed(keystore: KeyStore, name: str, path: Path, key: KeyWords) -> Iterator
     if public is not None:
         yield public, made
         return
-    _keep_out_of_store(path, keystore.base)
+    check_outside(path, keystore.base, hint=_OUTSIDE, ignored=key.get("ignored", False))
     private = rsa.generate(key.get("bits", BITS))
     identity = WorkerIdentity(
         name=name,
@@ -230,14 +234,6 @@ def _keyed(keystore: KeyStore, name: str, path: Path, key: KeyWords) -> Iterator
 
 def _groups(keystore: KeyStore) -> WorkerGroups:
     return WorkerGroups(keystore.sealed, keystore.base)
-
-
-def _keep_out_of_store(path: Path, base: Path | None) -> None:
-    if base is not None and Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base)):
-        raise PolicyError(
-            f"{str(path)!r} is in the store, and whoever has the repository would have the worker's key",
-            hint="strongroom worker create GROUP --out a file outside the repository",
-        )
 
 
 # Plain bytes of a key live below this line only, in functions that do not raise (STYLE section 6).

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from strongroom.cli import output
-from strongroom.cli.context import Session, examples, verb
+from strongroom.cli.context import IGNORED, Session, examples, verb
 from strongroom.cli.groups import VerbGroup
 from strongroom.cli.progress import busy
 
@@ -27,8 +27,9 @@ def role() -> None:
 )
 @click.argument("name")
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it (NAME.identity here).")
+@IGNORED
 @verb
-def role_create(session: Session, name: str, out: Path | None) -> None:
+def role_create(session: Session, name: str, out: Path | None, *, ignored: bool) -> None:
     """Make a key for the role NAME, add it as an admin, and write one identity file, mode 0600.
 
     That file opens the store: keep it out of the repository, and give it to the machine by its own way for secrets
@@ -39,7 +40,7 @@ def role_create(session: Session, name: str, out: Path | None) -> None:
 
     keystore = session.open()
     with busy("making the role's key"):
-        made = create_role(keystore, name, out)
+        made = create_role(keystore, name, out, ignored=ignored)
     if session.as_json:
         output.write_json(
             {"identity": str(made.path), "fingerprint": made.change.fingerprint, "add": list(made.change.to_add)}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from strongroom.cli import output
-from strongroom.cli.context import Session, ask_passphrase, examples, has_terminal, verb
+from strongroom.cli.context import IGNORED, Session, ask_passphrase, examples, has_terminal, verb
 from strongroom.cli.groups import VerbGroup
 from strongroom.cli.repository import counted
 from strongroom.exitcodes import CANNOT_OPEN
@@ -66,8 +66,9 @@ def slot_list(session: Session) -> None:
 @click.option("--hpke", metavar="KEY", help="An HPKE public key of --suite, raw in base64url.")
 @click.option("--new", type=click.Path(path_type=Path), metavar="FILE", help="A new HPKE identity file, mode 0600.")
 @click.option("--suite", type=click.Choice(SUITES), default="x25519", show_default=True, help="For --hpke and --new.")
+@IGNORED
 @verb
-def slot_add(session: Session, label: str, suite: str, **ways: object) -> None:
+def slot_add(session: Session, label: str, suite: str, *, ignored: bool, **ways: object) -> None:
     """Add a way to open the root, called LABEL. Nobody else need do anything."""
     from strongroom._encoding import b64decode
     from strongroom.keystore import slots
@@ -82,8 +83,9 @@ def slot_add(session: Session, label: str, suite: str, **ways: object) -> None:
     elif chosen[0] == "hpke":
         slots.add_hpke_slot(keystore, label, b64decode(str(value)), suite=suite)
     elif chosen[0] == "new":
-        slots.create_hpke_slot(keystore, label, Path(str(value)), suite=suite)
+        slots.create_hpke_slot(keystore, label, Path(str(value)), suite=suite, ignored=ignored)
     else:
+        slots.check_free(keystore, label)  # before a passphrase is made, or asked for
         slots.add_passphrase_slot(keystore, label, _passphrase(chosen[0], value))
     if session.as_json:
         output.write_json({"label": label, "add": _changed(keystore.base)})

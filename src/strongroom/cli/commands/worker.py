@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from strongroom.cli import output
 from strongroom.cli.completing import keyset_names
-from strongroom.cli.context import Session, examples, verb
+from strongroom.cli.context import IGNORED, Session, examples, verb
 from strongroom.cli.groups import VerbGroup
 from strongroom.cli.progress import busy
 
@@ -44,6 +45,7 @@ _key_options = (
         metavar="FILE",
         help="An RSA public key of your own, in PEM: its private half stays where it is.",
     ),
+    IGNORED,
 )
 
 
@@ -64,7 +66,14 @@ def key_options(command: Callable[..., None]) -> Callable[..., None]:
 @key_options
 @verb
 def worker_create(
-    session: Session, group: str, out: Path | None, bits: str, protect: bool, public_key_file: Path | None
+    session: Session,
+    group: str,
+    out: Path | None,
+    *,
+    bits: str,
+    protect: bool,
+    public_key_file: Path | None,
+    ignored: bool,
 ) -> None:
     """Make the worker group GROUP and its one identity file, mode 0600.
 
@@ -76,7 +85,7 @@ def worker_create(
     """
     from strongroom.keystore.workers import create_worker
 
-    _made(session, create_worker, group, out, bits, protect, public_key_file)
+    _made(session, partial(create_worker, ignored=ignored), group, out, bits, protect, public_key_file)
 
 
 @worker.command(
@@ -91,7 +100,14 @@ def worker_create(
 @key_options
 @verb
 def worker_rotate(
-    session: Session, group: str, out: Path | None, bits: str, protect: bool, public_key_file: Path | None
+    session: Session,
+    group: str,
+    out: Path | None,
+    *,
+    bits: str,
+    protect: bool,
+    public_key_file: Path | None,
+    ignored: bool,
 ) -> None:
     """Give the worker group GROUP a new key pair and a new identity file. Its grants stay.
 
@@ -100,7 +116,7 @@ def worker_rotate(
     """
     from strongroom.keystore.workers import rotate_worker
 
-    _made(session, rotate_worker, group, out, bits, protect, public_key_file)
+    _made(session, partial(rotate_worker, ignored=ignored), group, out, bits, protect, public_key_file)
 
 
 @worker.command(
