@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from strongroom.exitcodes import REFUSED, USAGE, WORK_REMAINS
-from tests.cli.program import within
+from tests.cli.program import on_terminal, program, within
 
 
 def ran(*argv: str, status: int = 0) -> str:
@@ -84,3 +84,22 @@ def test_a_keyset_ends_whole(store: Path) -> None:
     ran("destroy", "tenant-17", "--all", "--reason", "contract ended", "--after", "7d")
     os.environ["STRONGROOM_DEVELOPMENT"] = "1"
     assert within("encrypt", "tenant-17", stdin=b"data").status == REFUSED
+
+
+def test_shredding_asks_for_the_name_where_nobody_can_tell_what_is_under_it(store: Path, place: Path) -> None:
+    ran("create", "box", "--type", "fernet")
+    ran("rotate", "box", "--now")
+    shred = ("destroy", "box", "1", "--shred", "--reason", "x")
+    ask = "Type the keyset's name (box)"
+    wrong = on_terminal(*shred, cwd=place, answers=[(ask, "bax\n")])
+    assert wrong.status == REFUSED
+    assert "whatever is under it becomes unreadable" in wrong.stderr
+    alone = program(*shred, cwd=place, stdin=b"box\n")
+    assert alone.status == REFUSED
+    assert "--shred --yes" in alone.stderr
+    assert "destroyed" not in ran("show", "box")
+    assert not any(each.get("destroy_at") for each in within("show", "box", "--json").json["versions"])
+    right = on_terminal(*shred, cwd=place, answers=[(ask, "box\n")])
+    assert right.status == 0, right.stderr
+    ran("destroy", "box", "1", "--cancel")
+    ran(*shred, "--yes")

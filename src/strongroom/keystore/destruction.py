@@ -19,7 +19,7 @@ from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeysetName
 
 Confirm = Callable[[str, Sequence[Use]], bool]
-"""Shows a person which keyset's data becomes unreadable, and where; whether that is meant."""
+"""Shows a person which keyset's data becomes unreadable, and where, if that is known; whether that is meant."""
 
 
 NOBODY_ASKED = f"nobody was asked what data is still protected: {NOBODY_NAMED}"
@@ -63,7 +63,8 @@ def schedule(
     """Set the day on which a version may be destroyed; None: every version, which stops the keyset from protecting now.
 
     after_s: 7 to 30 days, in seconds. Data that a version still protects is a PolicyError that tells where it is,
-    unless `shred` agrees that it becomes unreadable. StateError for the primary alone, and for what is destroyed.
+    unless `shred` agrees that it becomes unreadable; it is asked, too, where nobody could tell what is under it.
+    StateError for the primary alone, and for what is destroyed.
     """
     register_named(keystore, environ)
     _check_use(keystore, name, _wanted(keystore.show(name), number), shred)
@@ -118,7 +119,9 @@ def aftermath(keystore: KeyStore) -> tuple[str, ...]:
 
 
 def unreadable(uses: Sequence[Use]) -> tuple[str, ...]:
-    """What a person is shown before he agrees: each place, and how much is lost there."""
+    """What a person is shown before he agrees: each place, and how much is lost there; or that nobody can tell."""
+    if not uses:
+        return (f"{NOBODY_ASKED}; whatever is under it becomes unreadable",)
     return tuple(f"{use.place}: {use.count} under version {use.version} become unreadable" for use in uses)
 
 
@@ -135,6 +138,11 @@ def _wanted(keyset: Keyset, number: int | None) -> tuple[int, ...]:
 
 def _check_use(keystore: KeyStore, name: str, numbers: Sequence[int], shred: Confirm | None) -> tuple[Use, ...]:
     uses = tuple(use for use in keystore.uses(name) if use.version in numbers and use.count)
+    if shred is not None and not uses and not keystore.has_reports and not shred(name, uses):
+        raise PolicyError(
+            f"{name!r} is not shredded: nobody was asked what data is under it, and its name was not typed",
+            hint="say --shred at a terminal, where you are asked, or --shred --yes",
+        )
     if uses and (shred is None or not shred(name, uses)):
         told = ", ".join(f"version {use.version} in {use.place} ({use.count})" for use in uses[:5])
         more = f" and {len(uses) - 5} more places" if len(uses) > 5 else ""
