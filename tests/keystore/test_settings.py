@@ -50,6 +50,19 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(name: str, wrong: object) 
     with pytest.raises(StrongroomError) as caught:
         StoreSettings.from_mapping({name: wrong})
     assert isinstance(caught.value, SettingsError)
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("2", 2.0), ("0", 0.0), ("2.5", 2.5), ("15m", 900.0)])
+def test_a_variable_has_seconds_or_a_duration(text: str, seconds: float) -> None:
+    assert StoreSettings.from_environment({"STRONGROOM_TIMEOUT": text}).timeout == seconds
+    assert StoreSettings.from_mapping({"TIMEOUT": text, "MAX_AGE": text}).max_age == seconds
+
+
+@pytest.mark.parametrize("wrong", ["-2", "2.", "٢", "2 s", "1e3", "soon"])
+def test_a_variable_is_refused_by_its_own_name(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="STRONGROOM_TIMEOUT must be seconds, or a duration like 15m, not"):
+        StoreSettings.from_environment({"STRONGROOM_TIMEOUT": wrong})
 
 
 def test_none_says_nothing() -> None:

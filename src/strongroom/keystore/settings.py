@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from strongroom._encoding import parse_duration
 from strongroom.errors import SettingsError
+
+_PLAIN_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +46,23 @@ class StoreSettings:
 
         Raises SettingsError for an unknown name, with the nearest known one, and for a value of the wrong kind.
         """
-        values: dict[str, object] = {}
-        for name, value in settings.items():
+        for name in settings:
             if name not in _READERS:
                 raise SettingsError(f"{name!r} is not a setting of a store", hint=_nearest(name))
-            if value is not None:
-                values[name.lower()] = _READERS[name](name, value)
-        return cls(**values)  # type: ignore[arg-type]  # each reader returns its field's type
+        return cls._read({name: (name, value) for name, value in settings.items() if value is not None})
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> StoreSettings:
         """Settings from STRONGROOM_STORE, STRONGROOM_IDENTITY_FILE, STRONGROOM_PIN and their kin."""
         environ = os.environ if environ is None else environ
-        found = {name: environ[variable] for variable, name in _VARIABLES.items() if environ.get(variable)}
-        return cls.from_mapping(found)
+        given = {variable: environ[variable] for variable in _VARIABLES if environ.get(variable)}
+        return cls._read({_VARIABLES[variable]: (variable, value) for variable, value in given.items()})
+
+    @classmethod
+    def _read(cls, said: Mapping[str, tuple[str, object]]) -> StoreSettings:
+        """What was said of each setting, and what whoever said it calls that setting."""
+        values = {name.lower(): _READERS[name](called, value) for name, (called, value) in said.items()}
+        return cls(**values)  # type: ignore[arg-type]  # each reader returns its field's type
 
     def over(self, lower: StoreSettings) -> StoreSettings:
         """These settings where they say something, the lower ones elsewhere."""
@@ -94,7 +101,10 @@ def _seconds(name: str, value: object) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
         return float(value)
     if isinstance(value, str):
-        return float(parse_duration(value))
+        if _PLAIN_SECONDS.fullmatch(value):
+            return float(value)
+        with suppress(SettingsError):
+            return float(parse_duration(value))
     raise SettingsError(f"{name} must be seconds, or a duration like 15m, not {value!r}")
 
 
