@@ -289,3 +289,26 @@ def test_a_store_in_memory_takes_every_move_and_forgets_it(place: Path) -> None:
     made = done("--store", "memory:", "create", "it", "--type", "fernet", "--json")
     assert json.loads(made.stdout)["primary"] == 1
     assert done("--store", "memory:", "list").stdout == b""
+
+
+def test_the_list_tells_what_is_turned_back_or_gone_and_one_bad_record_hides_no_other(store: Path) -> None:
+    done("create", "box", "--type", "fernet")
+    done("create", "calm", "--type", "fernet")
+    records = store / "keysets"
+    before = (records / "box.json").read_bytes()
+    done("rotate", "box", "--now")
+    assert within("list").stderr == ""
+    (records / "box.json").write_bytes(before)
+    told = within("list")
+    assert (told.status, "'box'" in told.stderr, "strongroom witness" in told.stderr) == (0, True, True)
+    (records / "box.json").unlink()
+    told = within("list")
+    assert (told.status, "'box'" in told.stderr) == (0, True)
+    assert [line.split("\t")[0] for line in told.text.splitlines()] == ["calm"]
+    (records / "copy.json").write_bytes((records / "calm.json").read_bytes())
+    told = within("list")
+    assert (told.status, "copy" in told.stderr) == (1, True)
+    assert [line.split("\t")[0] for line in told.text.splitlines()] == ["calm"]
+    told = within("list", "--json")
+    assert told.status == 1
+    assert [each["name"] for each in told.json] == ["calm"]

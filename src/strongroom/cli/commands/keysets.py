@@ -16,6 +16,7 @@ from strongroom.cli.groups import VerbCommand
 from strongroom.cli.policy_words import labels as label_option
 from strongroom.cli.policy_words import split_labels, words
 from strongroom.cli.progress import busy
+from strongroom.exitcodes import FAILED
 from strongroom.model.types import KeyType
 
 _TYPES = ", ".join(each.value for each in KeyType)
@@ -133,23 +134,29 @@ def import_(
 def list_(session: Session) -> None:
     """List the keysets: name, type, primary version, its state and since when, and when the next one takes over.
 
-    On a terminal a table; on a pipe one line a keyset, the same columns with tabs between them and times in full.
+    On a terminal a table; on a pipe one line a keyset, the same columns with tabs between them and times in full. A
+    record that is older than it was, or gone, is warned about; one that is damaged, too, and the exit status is 1.
     """
     from strongroom.cli import views
+    from strongroom.keystore.inventory import inventory
 
     keystore = session.open()
     with busy("reading the records"):
-        keysets = keystore.list()
+        found = inventory(keystore)
     now = keystore.clock.now()
     if session.as_json:
-        output.write_json([views.keyset_json(keyset, now) for keyset in keysets])
-        return
-    when = views.when()
-    output.write_table(
-        views.KEYSET_COLUMNS,
-        (views.keyset_row(keyset, now, when) for keyset in keysets),
-        empty="there are no keysets; 'strongroom create NAME --type TYPE' makes one",
-    )
+        output.write_json([views.keyset_json(keyset, now) for keyset in found.keysets])
+    else:
+        when = views.when()
+        output.write_table(
+            views.KEYSET_COLUMNS,
+            (views.keyset_row(keyset, now, when) for keyset in found.keysets),
+            empty="" if found.broken else "there are no keysets; 'strongroom create NAME --type TYPE' makes one",
+        )
+    for trouble in (*found.doubts, *found.broken):
+        output.warn(f"{trouble} ({trouble.hint})" if trouble.hint else str(trouble), as_json=session.as_json)
+    if found.broken:
+        click.get_current_context().exit(FAILED)
 
 
 @click.command(
