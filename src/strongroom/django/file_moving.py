@@ -123,8 +123,10 @@ class FileMover:
     def _moved(self, name: str, start: bytes, row: InItsRow | None) -> Fate:
         inner = self.storage.inner
         path = switching.directory_path(inner, name)
-        if inner.get_available_name(name) == name:  # and there is one
-            # it would be written over in place: between a look and a step of ours, unseen
+        if inner.get_available_name(name) == name:
+            if self.start_of(name) != start:
+                return Fate.MISSED  # the name was free for a moment
+            # the file was there all the time: it would be written over in place, between a look and a step, unseen
             if not self.no_writers:
                 raise StateError(
                     f"{type(inner).__name__} overwrites files of one name: what somebody saves meanwhile could be lost",
