@@ -21,9 +21,11 @@ from tests.keystore.clocks import HandClock
 
 from strongroom.caching.limits import Limits
 from strongroom.errors import StrongroomError
+from strongroom.keystore.backup import create_backup, restore_backup
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.lifecycle import Lifecycle
 from strongroom.keystore.making import RandomMaker
+from strongroom.keystore.opening import open_store
 from strongroom.model.dooming import expired
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import ID_SIZE, KeyId, StoreId
@@ -32,6 +34,7 @@ from strongroom.sealing.header import Header
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.root import Root
 from strongroom.sealing.slots import DevelopmentSlot
+from strongroom.stores import rotation
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.sealed import SealedStore
 from strongroom.stores.seen import FINAL
@@ -51,6 +54,7 @@ class Genuine:
     name: str
     keyset: Keyset
     values: dict[int, bytes]
+    root: int
 
 
 class WholeLife(RuleBasedStateMachine):
@@ -73,6 +77,8 @@ class WholeLife(RuleBasedStateMachine):
         self.branches: list[dict[str, bytes]] = []
         self.tokens: list[tuple[str, bytes, bytes]] = []
         self.count = 0
+        self.headers = [self.header_file.read_bytes()]
+        self.backups: list[tuple[Path, int, dict[str, Genuine]]] = []
         self.open()
 
     def teardown(self) -> None:
@@ -85,6 +91,14 @@ class WholeLife(RuleBasedStateMachine):
         sealed = SealedStore(DirectoryStore(directory), self.root, self.header, witness=witness)
         self.keystore = KeyStore(sealed, clock=self.clock, limits=Limits(recheck=0, grace=0), base=directory)
         self.life = Lifecycle(sealed, clock=self.clock, maker=RandomMaker())
+
+    @property
+    def header_file(self) -> Path:
+        return self.base / "store" / "store.json"
+
+    @property
+    def header_is_current(self) -> bool:
+        return self.header_file.read_bytes() == self.headers[-1]
 
     # -- the files ----------------------------------------------------------------------------------------------------
 
@@ -121,14 +135,15 @@ class WholeLife(RuleBasedStateMachine):
         except StrongroomError:
             assert self.lies(name) == before
             return
-        # nothing is ever built upon a file that is older, foreign or gone
+        # nothing is ever built upon a file that is older, foreign or gone, or under a header of yesterday
         assert before == self.fresh.get(name)
+        assert self.header_is_current
         values = {} if meant is None else dict(meant.values)
         if value is not None:
             values[len(keyset.versions)] = value
         raw = self.lies(name)
         assert raw is not None
-        self.written[raw] = Genuine(name, keyset, values)
+        self.written[raw] = Genuine(name, keyset, values, self.root.number)
         self.fresh[name] = raw
         self.final.setdefault(name, set()).update(v.key_id for v in keyset.versions if v.state in FINAL)
 
@@ -199,7 +214,8 @@ class WholeLife(RuleBasedStateMachine):
     @rule(name=every_name)
     def accept(self, name: str) -> None:
         """A person says that the record that lies here is right: then it counts, but nothing final comes back."""
-        if self.genuine(name) is None:
+        meant = self.genuine(name)
+        if meant is None or meant.root != self.root.number or not self.header_is_current:
             return
         self.keystore.accept_witness(name)
         raw = self.lies(name)
@@ -217,6 +233,63 @@ class WholeLife(RuleBasedStateMachine):
             chosen = data.draw(st.sampled_from(range(len(self.branches))))
             for name in SECRETS + BOXES:
                 self.put(name, self.branches[chosen].get(name))
+
+    @rule()
+    def rotate_the_root(self) -> None:
+        """All records go under a new root, or none: one that is not as it was seen keeps all of them."""
+        names = SECRETS + BOXES
+        before = {name: self.lies(name) for name in names}
+        sealed, new = self.keystore.sealed, Root.generate(self.root.store, number=self.root.number + 1)
+        held = sealed.header
+        try:
+            rotation.begin(sealed, None, new, seen=held, base=held, root_file=None)
+            rotation.finish(sealed, None)
+        except StrongroomError:
+            assert {name: self.lies(name) for name in names} == before
+            return
+        assert {name for name, raw in before.items() if raw is not None and raw != self.fresh.get(name)} == set()
+        assert {name for name, raw in self.fresh.items() if before[name] is None} == set()
+        self.root, self.header = new, sealed.header
+        self.headers.append(self.header_file.read_bytes())
+        for name, old in before.items():
+            raw = self.lies(name)
+            if old is not None and raw is not None:
+                meant = self.written[old]
+                self.written[raw] = Genuine(name, meant.keyset, meant.values, new.number)
+                self.fresh[name] = raw
+
+    @rule()
+    def back_up(self) -> None:
+        path = self.base / f"{len(self.backups)}.backup"
+        found = {name: self.genuine(name) for name in SECRETS + BOXES if self.lies(name) is not None}
+        try:
+            create_backup(self.keystore, path)
+        except StrongroomError:
+            assert not path.exists()
+            return
+        meant = {name: each for name, each in found.items() if each is not None}
+        assert set(meant) == set(found)
+        self.backups.append((path, self.root.number, meant))
+
+    @rule(data=st.data())
+    def restore_a_backup(self, data: st.DataObject) -> None:
+        """On an empty host: what was there when it was made."""
+        if not self.backups:
+            return
+        path, root, meant = data.draw(st.sampled_from(self.backups))
+        host = self.base / "host"
+        host.mkdir()
+        environ = {"STRONGROOM_DEVELOPMENT": "1", "STRONGROOM_STATE": str(host / "state")}
+        restore_backup(path, host / "store", environ=environ)
+        with open_store(host / "store", environ=environ, clock=self.clock) as restored:
+            assert set(restored.names()) == set(meant)
+            assert restored.sealed.root.number == root
+            for opened in restored.sealed.load_all():
+                was = meant[opened.keyset.name]
+                for version in opened.keyset.versions:
+                    if version.sealed is not None and was.values:
+                        assert opened.material(version.number).reveal().startswith(was.values[version.number])
+        shutil.rmtree(host)
 
     # -- what the attacker does ---------------------------------------------------------------------------------------
 
@@ -259,6 +332,15 @@ class WholeLife(RuleBasedStateMachine):
             changed[at % len(raw)] ^= 1 << bit
             self.put(name, bytes(changed))
 
+    @rule(data=st.data())
+    def roll_back_the_header(self, data: st.DataObject) -> None:
+        """An older root is the newest again, as far as the file says."""
+        self.header_file.write_bytes(data.draw(st.sampled_from(self.headers)))
+
+    @rule()
+    def bring_back_the_header(self) -> None:
+        self.header_file.write_bytes(self.headers[-1])
+
     @rule(name=every_name)
     def delete(self, name: str) -> None:
         self.put(name, None)
@@ -277,6 +359,8 @@ class WholeLife(RuleBasedStateMachine):
                     continue
                 assert meant is not None
                 assert got == meant.values[number]
+                # what is under a root of yesterday opens no more, whoever puts it back
+                assert meant.root == self.root.number or not self.header_is_current
                 assert meant.keyset.version(number).key_id not in self.final[name]
 
     def must_open(self, name: str, number: int) -> bool:
@@ -284,6 +368,8 @@ class WholeLife(RuleBasedStateMachine):
         meant = self.genuine(name)
         if meant is None or not 0 < number < meant.keyset.next_number:
             return False
+        if meant.root != self.root.number or not self.header_is_current:
+            return False  # what is under an older root counts only while a rotation lists it
         version, policy, now = meant.keyset.version(number), meant.keyset.policy, self.clock.now()
         lapsed = policy.recipient is not None and now >= (version.promote_at or version.created) + 20 * DAY * 1000
         reads = permits(version.state_at(now), Operation.PROCESS, primary=False)
@@ -299,6 +385,7 @@ class WholeLife(RuleBasedStateMachine):
                 continue
             assert self.genuine(name) is not None
             assert self.lies(name) == self.fresh[name]
+            assert self.header_is_current
             if len(self.tokens) < 20:
                 self.tokens.append((name, token, data))
 

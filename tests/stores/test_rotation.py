@@ -397,3 +397,21 @@ def test_many_records_go_in_batches_and_progress_is_told(checkout: Checkout, tmp
     assert finish(store, None, progress=lambda done, total, name: told.append((done, total))) == rotation.BATCH + 10
     assert told == [(rotation.BATCH, rotation.BATCH + 10), (rotation.BATCH + 10, rotation.BATCH + 10)]
     assert len(opened(checkout, new).load_all()) == rotation.BATCH + 10
+
+
+def test_a_rotation_is_refused_while_a_record_that_was_seen_is_gone(tmp_path: Path) -> None:
+    """It would stay under the old root, and not open when a checkout brings it back."""
+    checkout = Checkout(tmp_path / ".strongroom")
+    for name in ("a", "b"):
+        checkout.put(new_keyset(checkout.root, name))
+    store = checkout.open()
+    store.load_all()
+    raw = checkout.directory.path_of(KeysetName("a")).read_bytes()
+    checkout.directory.path_of(KeysetName("a")).unlink()
+    second = new_root(2, store=checkout.root.store)
+    with pytest.raises(StaleError, match="'a' is stale: no record is here"):
+        begin(store, None, second, seen=store.header, base=store.header, root_file=b"\x84file")
+    assert store.header.root == 1
+    checkout.directory.path_of(KeysetName("a")).write_bytes(raw)
+    begin(store, None, second, seen=store.header, base=store.header, root_file=b"\x84file")
+    assert {each.name for each in store.header.pending} == {"a", "b"}
