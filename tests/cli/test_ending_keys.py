@@ -74,7 +74,7 @@ def test_what_destroy_does_not_understand_it_says(store: Path) -> None:
         ["box", "1"],
         [],
         ["--due", "box", "1"],
-        ["box", "--all", "--cancel"],
+        ["box", "1", "--all", "--cancel"],
     ):
         ran("destroy", *words, status=USAGE)
 
@@ -103,3 +103,14 @@ def test_shredding_asks_for_the_name_where_nobody_can_tell_what_is_under_it(stor
     assert right.status == 0, right.stderr
     ran("destroy", "box", "1", "--cancel")
     ran(*shred, "--yes")
+
+
+def test_what_was_scheduled_whole_is_spared_whole(store: Path) -> None:
+    ran("create", "box", "--type", "fernet")
+    ran("rotate", "box", "--now")
+    ran("destroy", "box", "--all", "--reason", "a slip")
+    assert "spared every version of box" in ran("destroy", "box", "--all", "--cancel")
+    assert "destroy_at" not in {
+        key for each in within("show", "box", "--json").json["versions"] for key, value in each.items() if value
+    }
+    ran("destroy", "box", "--all", "--cancel", status=REFUSED)

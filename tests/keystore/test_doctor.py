@@ -190,3 +190,14 @@ def test_a_bad_passphrase_file_or_identity_is_a_finding(store: Scene, tmp_path: 
         examination = examine(str(store.directory), given=given, environ=store.bare())
         assert not examination.opens
         assert problems(examination)
+
+
+def test_what_hinders_every_keyset_is_told_once(scene: Scene) -> None:
+    scene.found()
+    with scene.open() as keystore:
+        for name in ("one", "two", "three"):
+            keystore.create(name, "fernet")
+    (scene.directory / "root.1").write_bytes(scene.user.decrypt((scene.directory / "root.1.gpg").read_bytes()))
+    told = problems(examine(str(scene.directory), environ=scene.environ))
+    assert len({each.fact for each in told}) == len(told)
+    assert [each.about for each in told if each.about.endswith("keysets")] == ["3 keysets"]

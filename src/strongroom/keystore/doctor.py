@@ -156,6 +156,7 @@ def _inside(keystore: KeyStore) -> Iterator[Finding]:
             fact = f"{oddity.place!r} lies among the keysets: {oddity.problem}"
             yield Finding(level="warning", about="store", fact=fact, hint="git log tells who put it there; remove it")
     good = 0
+    hindered: dict[str, tuple[StrongroomError, list[str]]] = {}  # what hinders the whole store is told once
     for name in keystore.names():
         try:
             opened = keystore.source.load(name)
@@ -163,9 +164,12 @@ def _inside(keystore: KeyStore) -> Iterator[Finding]:
             yield Finding(level="problem", about=name, fact=str(error), hint=error.hint)
             continue
         if opened.hindrance is not None:
-            yield Finding(level="problem", about=name, fact=str(opened.hindrance), hint=opened.hindrance.hint)
+            hindered.setdefault(str(opened.hindrance), (opened.hindrance, []))[1].append(name)
         else:
             good += 1
+    for fact, (hindrance, names) in hindered.items():
+        about = names[0] if len(names) == 1 else f"{len(names)} keysets"
+        yield Finding(level="problem", about=about, fact=fact, hint=hindrance.hint)
     yield Finding(level="ok", about="keysets", fact=f"{good} are authentic and may be used")
 
 

@@ -140,14 +140,15 @@ class Lifecycle:
 
         return self._change(name, "destruction-scheduled", move, version=number or "all", wait_s=wait_s)
 
-    def spare(self, name: str, number: int, *, reason: str | None = None) -> Keyset:
-        """Cancel a scheduled destruction."""
-        return self._change(
-            name,
-            "destruction-cancelled",
-            lambda old, now: dooming.spared(old, number, now=now, reason=reason),
-            version=number,
-        )
+    def spare(self, name: str, number: int | None, *, reason: str | None = None) -> Keyset:
+        """Cancel a scheduled destruction, or with None all of them."""
+
+        def move(old: Keyset, now: Timestamp) -> Keyset:
+            if number is None:
+                return dooming.spared_whole(old, now=now, reason=reason)
+            return dooming.spared(old, number, now=now, reason=reason)
+
+        return self._change(name, "destruction-cancelled", move, version="all" if number is None else number)
 
     def destroy(self, name: str, numbers: Collection[int]) -> Keyset:
         """Destroy versions whose time has come, in one write. PolicyError for any other."""

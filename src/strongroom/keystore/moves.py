@@ -191,8 +191,8 @@ class Moves(ABC):
         """
         return self._moved(self._life.doom(name, version, wait_s=wait_s, reason=reason))
 
-    def spare(self, name: str, version: int, *, reason: str | None = None) -> Keyset:
-        """Cancel a scheduled destruction. The version stays in the state that it has."""
+    def spare(self, name: str, version: int | None, *, reason: str | None = None) -> Keyset:
+        """Cancel a scheduled destruction, or with None all of the keyset. A version stays in the state that it has."""
         return self._moved(self._life.spare(name, version, reason=reason))
 
     def destroy(self, name: str, versions: Collection[int]) -> Keyset:

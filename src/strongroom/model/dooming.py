@@ -44,6 +44,16 @@ def spared(keyset: Keyset, number: int, *, now: Timestamp, reason: str | None = 
     return keyset.with_versions(version.spared(now=now, reason=reason))
 
 
+def spared_whole(keyset: Keyset, *, now: Timestamp, reason: str | None = None) -> Keyset:
+    """With every scheduled destruction cancelled. StateError where none is."""
+    found = [version for version in keyset.alive if version.destroy_at is not None]
+    if not found:
+        raise StateError(
+            f"no destruction of a version of {keyset.name!r} is scheduled", hint=f"strongroom show {keyset.name}"
+        )
+    return keyset.with_versions(*(version.spared(now=now, reason=reason) for version in found))
+
+
 def expired(keyset: Keyset, now: Timestamp) -> tuple[int, ...]:
     """The numbers of the versions whose destruction was scheduled for a moment that has come."""
     return tuple(v.number for v in keyset.versions if v.destroy_at is not None and v.destroy_at <= now)

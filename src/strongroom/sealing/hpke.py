@@ -59,7 +59,7 @@ class HpkeSlot:
 
     @property
     def wants(self) -> str:
-        return f"the HPKE identity of slot {self.label!r} (STRONGROOM_IDENTITY_FILE)"
+        return f"the HPKE identity of slot {self.label!r} (STRONGROOM_IDENTITY_FILE), or its recovery shares"
 
     def open(self, private: SecretBytes, wanted: RootRef) -> Root:
         """The root. IdentityError for another slot's key; else as `strongroom.sealing.root.matching`."""

@@ -82,7 +82,7 @@ def due(session: Session, within: str) -> None:
 @click.option("--reason", metavar="TEXT", help="Why; it is kept with the version.")
 @click.option("--after", metavar="TIME", help="When: 7 to 30 days from now (30d).")
 @click.option("--all", "whole", is_flag=True, help="Every version: the keyset protects nothing from now on.")
-@click.option("--cancel", is_flag=True, help="Spare VERSION.")
+@click.option("--cancel", is_flag=True, help="Spare VERSION, or with --all every one.")
 @click.option("--due", "all_due", is_flag=True, help="Destroy what was scheduled and whose day has come.")
 @click.option("--shred", is_flag=True, help="Even where data becomes unreadable by it; you are asked.")
 @click.option("--yes", is_flag=True, help="With --shred: do not ask.")
@@ -116,12 +116,12 @@ def destroy(
             raise click.UsageError("--due goes with a NAME, --shred and --yes only")
         _carry_out(session, session.open(), name, confirm)
         return
-    if name is None or (version is None) != whole or (cancel and whole):
+    if name is None or (version is None) != whole:
         raise click.UsageError("destroy takes a NAME and a VERSION, or a NAME and --all, or --due")
     if cancel:
         keystore = session.open()
-        spared = keystore.spare(name, version or 0, reason=reason)
-        views.moved(session, keystore, spared, f"spared version {version} of")
+        spared = keystore.spare(name, version, reason=reason)
+        views.moved(session, keystore, spared, "spared every version of" if whole else f"spared version {version} of")
         return
     if not reason:
         raise click.UsageError("a destruction has a --reason")

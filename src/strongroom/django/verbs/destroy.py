@@ -51,9 +51,10 @@ class _Destroy:
                 "destroy takes a keyset and a version, or a keyset and --all, or --due",
                 hint="manage.py strongroom destroy --help",
             )
-        if options["cancel"] and number is not None:
+        if options["cancel"]:
             keystore.spare(name, number, reason=options["reason"])
-            _tell(command, options, {"keyset": name, "spared": number}, (f"spared version {number} of {name}",))
+            which = "every version" if number is None else f"version {number}"
+            _tell(command, options, {"keyset": name, "spared": number}, (f"spared {which} of {name}",))
             return DONE
         if not options["reason"]:
             raise SettingsError("a destruction has a reason", hint="manage.py strongroom destroy NAME VERSION --reason")
