@@ -107,7 +107,8 @@ def test_what_is_not_done_of_a_removal_is_told_and_done_by_the_same_command(
 
     def again() -> None:
         with team.open() as keystore:
-            assert remove_admin(keystore, bob.fingerprint, environ=team.environ).root == 2
+            done = remove_admin(keystore, bob.fingerprint, environ=team.environ)
+            assert (done.root, str(team.directory) in done.to_add) == (2, True), "what is to be shared is all of it"
             assert unfinished(keystore, Repository.discover(team.top, environ=team.environ)) == ()
             with pytest.raises(NotFoundError):
                 remove_admin(keystore, bob.fingerprint, environ=team.environ)
@@ -224,6 +225,21 @@ def test_what_blackbox_would_refuse_is_refused_before_anything_is_written(team: 
             remove_admin(keystore, bob.fingerprint, environ=team.environ)
         assert team.files() == before
         assert exposed(keystore) == ()
+
+
+def test_a_file_that_does_not_open_is_told_before_anything_is_written(team: Scene, bob: GpgHome) -> None:
+    sealed = team.top / "password.txt.gpg"
+    whole = sealed.read_bytes()
+    sealed.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    before = team.files()
+    with team.open() as keystore:
+        with pytest.raises(StrongroomError, match=r"'password\.txt'"):
+            remove_admin(keystore, bob.fingerprint, environ=team.environ)
+        assert team.files() == before
+        assert exposed(keystore) == ()
+        sealed.write_bytes(whole)
+        done = remove_admin(keystore, bob.fingerprint, environ=team.environ)
+    assert done.files == ("password.txt",)
 
 
 # -- slots

@@ -85,6 +85,7 @@ class Repository(Site):
     deregister = registering.deregister
     write = updating.write
     update_all = updating.update_all
+    rehearse_all = updating.rehearse_all
     edit = editing.edit
     decrypt = deploying.decrypt
     encrypt = deploying.encrypt

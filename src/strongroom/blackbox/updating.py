@@ -84,6 +84,24 @@ def update_all(
     return written(changed, to, committed=committed, files=tuple(plains), unchanged=unchanged)
 
 
+def rehearse_all(
+    site: Site, *, approved: Collection[str] | None, protected: Collection[Path] = (), progress: Progress | None = None
+) -> None:
+    """Raise what `update_all` would raise for a file, by opening each that it would seal anew; nothing is written.
+
+    For a caller to whom a failure in the middle of a greater change would come too late.
+    """
+    plains = _chosen(site, (), protected)
+    to = site.recipients(approved)
+    read = {plain: site.sealed(plain) for plain in plains}
+    due = [plain for plain in plains if not is_sealed_to(site, plain, read[plain], to)]
+    each(
+        due,
+        lambda few: [len(opened) for opened in site.open_many({plain: read[plain] for plain in few})],
+        progress=progress,
+    )
+
+
 def is_sealed_to(site: Site, plain: str, ciphertext: bytes, to: Recipients) -> bool:
     """Whether a message names exactly the keys that a new one would; nothing is started to find out. FormatError."""
     at = site.clock.now()

@@ -80,11 +80,12 @@ def remove_admin(
         begun = _begun(keystore, going)
         if not (going.recipient or going.listed or (begun and any(left_of(keystore, begun, repository)))):
             raise NotFoundError(f"{who[:200]!r} is no admin: neither approved nor listed", hint="strongroom admin list")
-        to_add: list[str] = []
+        # what was broken off wrote into the store already
+        to_add: list[str] = [str(keystore.base)] if begun is not None and keystore.base is not None else []
         if going.recipient is not None:
             if store.header.pending:
                 to_add += finish(keystore, environ=environ, progress=progress).to_add
-            _rotate_without(keystore, going.recipient, repository, engine)
+            _rotate_without(keystore, going.recipient, repository, engine, progress)
             begun = _begun(keystore, going)
         if begun is not None and knows_issuer(keystore, begun):
             # only now: sealed under the root before, he could have opened it
@@ -114,7 +115,13 @@ def remove_admin(
     )
 
 
-def _rotate_without(keystore: KeyStore, recipient: Recipient, repository: Repository | None, engine: Engine) -> None:
+def _rotate_without(
+    keystore: KeyStore,
+    recipient: Recipient,
+    repository: Repository | None,
+    engine: Engine,
+    progress: Progress | None,
+) -> None:
     store = keystore.sealed
     base = store.header.without_recipient(recipient.fingerprint)
     if repository is not None and base.recipients:
@@ -123,7 +130,7 @@ def _rotate_without(keystore: KeyStore, recipient: Recipient, repository: Reposi
         if _listed(repository, recipient.fingerprint):
             repository.remove_admin(recipient.fingerprint, commit=False, dry_run=True)
         if _registered(keystore, repository):
-            repository.update_all(approved=rest, protected=protected(keystore), commit=False, dry_run=True)
+            repository.rehearse_all(approved=rest, protected=protected(keystore), progress=progress)
     exposure = exposure_of(keystore, who=as_leaver(recipient), reason="an admin left")
     begin(keystore, plan_rotation(keystore, base, exposure, repository, engine))
     acts.record("admin-removed", fingerprint=recipient.fingerprint, root=store.header.root)
