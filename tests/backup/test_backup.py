@@ -172,6 +172,15 @@ class TestRefusals:
                 create_backup(keystore, tmp_path / "keys.backup")
         assert list(tmp_path.glob("*keys.backup*")) == []
 
+    def test_a_changed_header_of_a_backup_is_no_file_of_git(self, here: Clone, tmp_path: Path) -> None:
+        path = backed_up(here, tmp_path / "keys.backup")
+        raw = path.read_bytes()
+        assert raw.count(b'"revision": ') >= 1
+        path.write_bytes(raw.replace(b'"revision": ', b'"revision" :', 1))
+        with pytest.raises(FormatError, match=r"the backup .* is damaged") as caught:
+            restore_backup(path, tmp_path / "again", environ=here.environ)
+        assert "git" not in caught.value.hint
+
     def test_a_pin_of_another_store(self, here: Clone, tmp_path: Path) -> None:
         path = backed_up(here, tmp_path / "keys.backup")
         other = new_clone(tmp_path / "other")

@@ -198,6 +198,9 @@ def test_slots_are_added_tried_and_taken_away_by_the_command_line(team: Path, ad
     done("slot", "add", "backup", "--new", str(team.parent / "backup.identity"), cwd=team, env=alice)
     tried = done("slot", "test", "--json", cwd=team, env={**alice, "STRONGROOM_PASSPHRASE": passphrase}).json
     assert {row["label"]: row["opens"] for row in tried} == {"": True, "office": True, "backup": False}
+    lines = done("slot", "test", cwd=team, env={**alice, "STRONGROOM_PASSPHRASE": "another long one"}).text.splitlines()
+    (note,) = [line.split("\t")[3] for line in lines if line.startswith("office\t")]
+    assert "does not open" in note  # and not the name of what was tried
     assert program("slot", "add", "more", cwd=team, env=alice).status == 2
     done("slot", "remove", "office", cwd=team, env=alice)
     assert [row["label"] for row in done("slot", "list", "--json", cwd=team, env=alice).json] == ["", "backup"]

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom._closing import let_go
-from strongroom.errors import ExistsError, ForeignStoreError, FormatError, NotFoundError, PolicyError, StoreError
+from strongroom.errors import (
+    ExistsError,
+    ForeignStoreError,
+    FormatError,
+    NotFoundError,
+    PolicyError,
+    StoreError,
+)
 from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
@@ -20,7 +27,7 @@ from strongroom.keystore.settings import StoreSettings
 from strongroom.keystore.undoing import undone_on_failure
 from strongroom.model.names import parse_name
 from strongroom.model.record import Record
-from strongroom.sealing.header_codec import decode_header, encode_header
+from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.lineage import lineage
 from strongroom.sealing.root import Root
 from strongroom.sealing.unsealing import Unsealed, unseal
@@ -208,7 +215,7 @@ def _group(raw: bytes, name: str, root: Root) -> object:
 
 
 def _opened(archive: Archive, given: Given | None, environ: Mapping[str, str] | None) -> Unsealed:
-    unverified = decode_header(archive.header)
+    unverified = archive.claims()
     environ = Environment.of(environ)
 
     def read(name: str) -> bytes:

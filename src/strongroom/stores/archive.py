@@ -22,7 +22,7 @@ from strongroom.errors import DecryptionError, ExistsError, FormatError, Integri
 from strongroom.model.codec import MAX_RECORD
 from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.streaming import HEADER_LENGTH, Layout, StreamKey
-from strongroom.sealing.header_codec import MAX_HEADER
+from strongroom.sealing.header_codec import MAX_HEADER, UnverifiedHeader, decode_header
 from strongroom.sealing.root import Root
 from strongroom.stores.directory import MAX_ATTACHMENT
 from strongroom.stores.placing import sync
@@ -151,6 +151,15 @@ class Archive:
         digest.update(self._sealed_key)
         self._binding = digest.digest()
         self._start = self._file.tell()
+
+    def claims(self) -> UnverifiedHeader:
+        """What its header says; a slot that opens proves it. FormatError, NewerFormatError."""
+        try:
+            return decode_header(self.header)
+        except NewerFormatError:
+            raise
+        except FormatError as trouble:  # whose hint is about files of git: a backup is none
+            raise FormatError(f"{self._shown} is damaged: {trouble}", hint="take another copy of it") from None
 
     def entries(self, root: Root) -> Iterator[Entry]:
         """The files in it, by path, each as soon as its bytes are authentic. IntegrityError, FormatError.

@@ -140,7 +140,12 @@ def slot_test(session: Session) -> None:
         output.write_table(
             ("LABEL", "KIND", "OPENS", "NOTE"),
             (
-                (each.slot.label or "-", each.slot.kind, "yes" if each.opens else "no", each.credential or each.problem)
+                (
+                    each.slot.label or "-",
+                    each.slot.kind,
+                    "yes" if each.opens else "no",
+                    each.credential if each.opens else each.problem,
+                )
                 for each in found
             ),
             empty="",
