@@ -332,15 +332,6 @@ class WholeLife(RuleBasedStateMachine):
             changed[at % len(raw)] ^= 1 << bit
             self.put(name, bytes(changed))
 
-    @rule(data=st.data())
-    def roll_back_the_header(self, data: st.DataObject) -> None:
-        """An older root is the newest again, as far as the file says."""
-        self.header_file.write_bytes(data.draw(st.sampled_from(self.headers)))
-
-    @rule()
-    def bring_back_the_header(self) -> None:
-        self.header_file.write_bytes(self.headers[-1])
-
     @rule(name=every_name)
     def delete(self, name: str) -> None:
         self.put(name, None)
