@@ -116,13 +116,16 @@ def test_new_keys_are_not_written_into_the_repository(team: Path, admins: dict[s
     before = sorted(team.iterdir())
     for argv in (
         ["slot", "add", "x", "--new", "x.identity"],
-        ["role", "create", "x"],
-        ["worker", "create", "x", "--bits", "2048", "--ignored"],
+        ["role", "create", "x", "--out", "x.identity"],
+        ["worker", "create", "x", "--bits", "2048", "--out", "x.identity", "--ignored"],
     ):
         refused = program(*argv, cwd=team, env=alice)
         assert refused.status == 5, refused.stderr
         assert "in the repository" in refused.stderr
     assert sorted(team.iterdir()) == before
+    for argv in (["role", "create", "web"], ["worker", "create", "jobs", "--bits", "2048"]):
+        done(*argv, cwd=team, env=alice)
+        assert (team.parent / f"{argv[2]}.identity").exists(), "where nobody says where: beside the repository"
 
 
 def test_a_role_s_file_is_not_written_into_the_store(team: Path, admins: dict[str, GpgHome]) -> None:

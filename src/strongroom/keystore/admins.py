@@ -20,7 +20,7 @@ from strongroom.keystore.approving import AdminChange, approved, sealed_to
 from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
-from strongroom.keystore.outside import check_outside
+from strongroom.keystore.outside import check_outside, place_for
 from strongroom.keystore.people import label_of, parse_fingerprint
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Certificate, Engine
@@ -152,7 +152,7 @@ def create_role(
     ignored: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> RoleCreated:
-    """A key for a machine, added as an admin, in one identity file of mode 0600 (default: NAME.identity here).
+    """A key for a machine, added as an admin, in one identity file of mode 0600 (`outside.place_for`).
 
     With that file a machine opens the store with no prompt and no terminal. If the root cannot be sealed to it, the
     file is removed again. PolicyError for a file in the repository; `ignored`: unless git ignores it.
@@ -168,7 +168,7 @@ def create_role(
             raise ExistsError(
                 f"there is a role {name!r} already", hint=f"strongroom admin {way} {each.fingerprint}, or another name"
             )
-    path = Path(f"{name}.identity") if out is None else out
+    path = place_for(f"{name}.identity", keystore.base) if out is None else out
     hint = "strongroom role create NAME --out FILE outside it, or --ignored where git ignores FILE"
     check_outside(path, keystore.base, hint=hint, ignored=ignored, environ=environ)
     engine = find_engine(environ=_environ(environ))

@@ -6,10 +6,17 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from strongroom.blackbox.discovery import git_top
+from strongroom.blackbox.discovery import current_directory, git_top
 from strongroom.blackbox.git import Git
 from strongroom.errors import PolicyError
 from strongroom.keystore.environment import Environment
+
+
+def place_for(name: str, base: Path | None) -> Path:
+    """Where a new key goes if nobody says where: here, or, where here is in the store's repository, beside that."""
+    here = current_directory()
+    top = None if base is None else git_top(Path(os.path.realpath(base)))
+    return top.parent / name if top is not None and here.is_relative_to(top) else Path(name)
 
 
 def check_outside(

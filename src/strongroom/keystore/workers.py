@@ -15,7 +15,7 @@ from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.issuer import ensure_issuer, issuing_of
-from strongroom.keystore.outside import check_outside
+from strongroom.keystore.outside import check_outside, place_for
 from strongroom.keystore.undoing import kept_if_written
 from strongroom.model.names import KeyId, Revision, StoreId, parse_name
 from strongroom.model.types import TRAITS
@@ -77,7 +77,7 @@ class GroupRow:
 
 
 def create_worker(keystore: KeyStore, group: str, out: Path | None = None, **key: Unpack[KeyWords]) -> WorkerMade:
-    """Make a group, its key pair and its one identity file, mode 0600, at `out` (GROUP.identity here).
+    """Make a group, its key pair and its one identity file, mode 0600, at `out` (else `place_for`).
 
     The private half is in that file alone: the store keeps the public one. The first group of a store makes its issuer
     too. ExistsError for a group or file that is there; PolicyError for an identity in the repository;
@@ -88,7 +88,7 @@ def create_worker(keystore: KeyStore, group: str, out: Path | None = None, **key
     store.check_writable()
     if name in groups.names():
         raise ExistsError(f"there is a worker group {name!r} already", hint="strongroom worker list")
-    path = Path(f"{name}.identity") if out is None else out
+    path = place_for(f"{name}.identity", keystore.base) if out is None else out
     check_outside(path, keystore.base, hint=_OUTSIDE, ignored=key.get("ignored", False))
     now = keystore.clock.now()
     made_issuer = ensure_issuer(store, now)
@@ -102,7 +102,7 @@ def create_worker(keystore: KeyStore, group: str, out: Path | None = None, **key
 
 
 def rotate_worker(keystore: KeyStore, group: str, out: Path | None = None, **key: Unpack[KeyWords]) -> WorkerMade:
-    """Give a group a new key pair and a new identity file, at `out` (GROUP.REVISION.identity here); as `create_worker`.
+    """Give a group a new key pair and a new identity file, at `out` (else `place_for`); as `create_worker`.
 
     From the next publishing on only the new identity, which names the issuer of now, opens what is published. Processes
     with the old one go on with what they have until it expires, and do not start again. What was granted stays.
@@ -111,7 +111,7 @@ def rotate_worker(keystore: KeyStore, group: str, out: Path | None = None, **key
     groups = _groups(keystore)
     old = groups.read(group)
     keystore.sealed.check_writable()
-    path = Path(f"{old.name}.{old.revision + 1}.identity") if out is None else out
+    path = place_for(f"{old.name}.{old.revision + 1}.identity", keystore.base) if out is None else out
     with _keyed(keystore, old.name, path, key) as (public, made):
         if (public, made.named) == (old.public, old.issuer):
             raise PolicyError(f"that is the key that {group!r} has", hint="strongroom worker list")

@@ -26,7 +26,12 @@ def role() -> None:
     epilog=examples("strongroom role create web-deploy", "strongroom role create ci --out ~/ci.identity"),
 )
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it (NAME.identity here).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it (NAME.identity here, or beside the repository).",
+)
 @IGNORED
 @verb
 def role_create(session: Session, name: str, out: Path | None, *, ignored: bool) -> None:

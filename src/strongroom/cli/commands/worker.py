@@ -62,7 +62,12 @@ def key_options(command: Callable[..., None]) -> Callable[..., None]:
     epilog=examples("strongroom worker create web", "strongroom worker create web --out ~/web.identity --protect"),
 )
 @click.argument("group")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it (GROUP.identity here).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it (GROUP.identity here, or beside the repository).",
+)
 @key_options
 @verb
 def worker_create(
@@ -95,7 +100,10 @@ def worker_create(
 )
 @click.argument("group")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it (GROUP.REVISION.identity here)."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it (GROUP.REVISION.identity here, or beside the repository).",
 )
 @key_options
 @verb
@@ -128,7 +136,12 @@ def worker_rotate(
 @click.option("--private-key-file", type=click.Path(path_type=Path), required=True, metavar="FILE", help="RSA, in PEM.")
 @click.option("--of-store", required=True, metavar="TEXT", help="As 'worker create --public-key-file' prints it.")
 @click.option("--issuer", required=True, metavar="TEXT", help="As 'worker create --public-key-file' prints it.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Where to write it (GROUP.identity here).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it (GROUP.identity here).",
+)
 @click.option("--protect", is_flag=True, help="Protect the identity with a passphrase, which is asked for.")
 @verb
 def worker_identity(
