@@ -344,6 +344,7 @@ class TestCreating:
         self, work_tree: Path, as_alice: Engine, alice_key: Certificate, there: str
     ) -> None:
         (work_tree / there).mkdir(parents=True)
+        (work_tree / there / layout.ADMINS).write_text("somebody@example.org\n")
         with pytest.raises(ExistsError):
             Repository.create(work_tree, admin=alice_key, label="alice@example.org", engine=as_alice)
         assert not list((work_tree / there).iterdir())

@@ -240,7 +240,7 @@ class Header:
     def with_slot(self, slot: PassphraseSlot | RsaSlot | HpkeSlot) -> Self:
         """One more way to open the newest root. ExistsError when its label is taken."""
         if any(slot.label == each.label for each in self.slots):
-            raise ExistsError(f"there is a slot {slot.label!r} already", hint="strongroom doctor")
+            raise ExistsError(f"there is a slot {slot.label!r} already", hint="strongroom slot list")
         if self.development:
             raise PolicyError("a development store hides nothing: a slot beside its public root would promise that")
         return self._with_slots((*self.slots, slot), recipients=self.recipients)
@@ -249,7 +249,7 @@ class Header:
         """One way less. Who knew it knows this root: rotate it. NotFoundError when there is none of this label."""
         left = tuple(slot for slot in self.slots if slot.label != label or not label)
         if len(left) == len(self.slots):
-            raise NotFoundError(f"there is no slot {label!r}", hint="strongroom doctor")
+            raise NotFoundError(f"there is no slot {label!r}", hint="strongroom slot list")
         return self._with_slots(left, recipients=self.recipients)
 
     def with_registered(self, registered: bool) -> Self:
