@@ -347,7 +347,7 @@ class TestCreating:
         (work_tree / there / layout.ADMINS).write_text("somebody@example.org\n")
         with pytest.raises(ExistsError):
             Repository.create(work_tree, admin=alice_key, label="alice@example.org", engine=as_alice)
-        assert not list((work_tree / there).iterdir())
+        assert [path.name for path in (work_tree / there).iterdir()] == [layout.ADMINS]
 
     def test_below_the_top_of_a_work_tree_the_originals_would_not_find_it(
         self, work_tree: Path, as_alice: Engine, alice_key: Certificate
