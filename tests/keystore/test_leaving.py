@@ -188,7 +188,7 @@ def test_the_issuer_goes_on_without_him_and_workers_follow_with_no_failed_call(
             assert box.decrypt(keystore.fernet("box").encrypt(b"new")) == b"new"
             assert worker.standing is not None
             assert (worker.standing.moved_on, worker.standing.places[0].trouble) == (True, "")
-            told = examine(str(team.directory), environ=team.environ).findings
+            told = examine(str(team.directory), clock=clock, environ=team.environ).findings
             assert [(each.about, each.hint[:28]) for each in told if each.level == "warning"] == [
                 ("exposed", "strongroom rotate --exposed,"),
                 ("worker group web", "strongroom worker rotate web"),
