@@ -109,7 +109,7 @@ def test_a_disk_that_fails_at_any_step_leaves_the_old_record_and_no_rubbish(
     for step in steps:
         starting(store, 2)
         told = failed_at(step, error, act, log=log).told
-        assert told.startswith("StoreError"), (step, told)
+        assert told.startswith("UnsyncedError" if step == last else "StoreError"), (step, told)
         if step == last:
             assert "does not promise" in told
             assert state(store) == 2
@@ -228,7 +228,7 @@ def test_a_full_disk_is_told_and_the_old_record_stands(small_disk: Path) -> None
 @pytest.mark.machine
 def test_a_read_only_disk_is_read_and_told_when_it_is_to_be_written(small_disk: Path) -> None:
     try:
-        checkout = Checkout(small_disk / "store", state=small_disk)
+        checkout = Checkout(small_disk / "store", state=small_disk.parent)  # a witness keeps its file open
         keyset = new_keyset(checkout.root)
         checkout.open().create(keyset)
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)

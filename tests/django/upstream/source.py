@@ -39,5 +39,9 @@ def _unpack(archive: Path, version: str, there: Path) -> None:
         root = f"django-{version}/tests/"
         for member in opened.getmembers():
             if member.name.startswith(f"{root}cache/") and member.isfile():
-                member.name = member.name.removeprefix(root)
-                opened.extract(member, there, filter="data")
+                # written by hand, because a filter for `extract` came in the midst of Python 3.11 (PEP 706)
+                content, place = opened.extractfile(member), there / member.name.removeprefix(root)
+                assert content is not None
+                assert ".." not in place.parts
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content.read())
