@@ -12,11 +12,14 @@ from strongroom.keystore.admins import add_admin
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
 from tests.cli.program import STRONGROOM
-from tests.support.gpg import GpgHome
+from tests.support.gpg import GpgHome, GpgHomes
 
 
 @pytest.mark.slow
-def test_two_branches_that_each_added_an_admin(tmp_path: Path, alice: GpgHome, bob: GpgHome, carol: GpgHome) -> None:
+def test_two_branches_that_each_added_an_admin(
+    tmp_path: Path, gpg_homes: GpgHomes, bob: GpgHome, carol: GpgHome
+) -> None:
+    alice = gpg_homes("Alice <alice@example.org>")  # others count on what is in the one of the session
     top = tmp_path / "repo"
     top.mkdir()
     environ = {**os.environ, **alice.env, "STRONGROOM_STATE": str(tmp_path / "state")}

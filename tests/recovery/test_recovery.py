@@ -31,7 +31,7 @@ from strongroom.sealing.shares import Share, read_shares
 from strongroom.stores.directory import DirectoryStore
 from tests.cli.program import on_terminal, program
 from tests.merging.scenes import Clone
-from tests.support.gpg import GpgHome
+from tests.support.gpg import GpgHome, GpgHomes
 
 PASSPHRASE = "violet anchor 42 drums"
 
@@ -123,8 +123,9 @@ class TestWhereSharesGo:
             shares_of_file(made.files[0])
 
     def test_sealed_to_custodians_each_of_whom_opens_his_own(
-        self, here: Clone, tmp_path: Path, alice: GpgHome, bob: GpgHome
+        self, here: Clone, tmp_path: Path, gpg_homes: GpgHomes, bob: GpgHome
     ) -> None:
+        alice = gpg_homes("Alice <alice@example.org>")  # others count on what is in the one of the session
         alice.import_keys(bob.export())
         environ = {**here.environ, **alice.env}
         with open_store(here.directory, environ=environ) as keystore:
