@@ -52,7 +52,6 @@ _DROP_ROOTS: Final = "DELETE FROM root WHERE number = ?"
 _DROP_LATER: Final = "DELETE FROM root WHERE number > ?"
 _MANY: Final = 200
 """From so many records on, one question for all rows is quicker than one for each."""
-
 _REPAIR: Final = (
     "'git log' tells whether the store is as it should be; 'strongroom witness accept' then begins a new memory"
 )
@@ -111,11 +110,13 @@ class FileWitness:
 
     def check_all(self, records: Sequence[Record]) -> list[Verdict]:
         """The same for many records, in the same order."""
-        rows = self._rows()
+        # one change in a store of 10,000 keysets asks for one row
+        rows = self._rows() if len(records) >= _MANY else None
         verdicts: list[Verdict] = []
         news: list[Record] = []
         for record in records:
-            verdict, is_news = self._judged(rows.get(record.keyset.name), record)
+            name = record.keyset.name
+            verdict, is_news = self._judged(rows.get(name) if rows is not None else self._file.row(_ONE, name), record)
             verdicts.append(verdict)
             if is_news:
                 news.append(record)
