@@ -595,6 +595,20 @@ def test_a_link_that_a_commit_brought_leads_to_no_other_store(store: Scene, tmp_
         store.open()
 
 
+def test_a_directory_above_that_became_a_link_leads_to_no_other_store(store: Scene, tmp_path: Path) -> None:
+    app = store.top / "app"
+    app.mkdir()
+    shutil.move(store.directory, app / ".strongroom")
+    open_store(app, environ=store.environ).close()
+    other = Scene(top=repository(tmp_path / "other"), state=tmp_path / "other-state", user=store.user)
+    other.found()
+    shutil.copytree(other.directory, store.top / "vendored" / ".strongroom")
+    app.rename(store.top / "ours")
+    app.symlink_to("vendored")
+    with pytest.raises(ForeignStoreError, match="stands where"):
+        open_store(app / ".strongroom", environ=store.environ)
+
+
 def test_a_nearer_store_that_was_never_seen_is_not_taken_for_the_one_further_up(store: Scene, tmp_path: Path) -> None:
     store.open().close()
     other = Scene(top=repository(tmp_path / "other"), state=tmp_path / "other-state", user=store.user)

@@ -32,8 +32,8 @@ def open_witness(
 ) -> Witness:
     """The witness of the store in the directory `checkout`; a NoWitness, which says why, where there is no place.
 
-    What was seen where the directory leads, if it is a link, counts against another store here; and, if it was
-    `searched` upwards and is the nearest, what was seen in the directories of this name further up.
+    What was seen where the directory leads, if there is a link, and under its very spelling, counts against another
+    store here; and, if it was `searched` upwards and is the nearest, what was seen in those of this name further up.
 
     `setting` is a directory, made if it is missing. One that was asked for and cannot be used is a StoreError: whoever
     names a place relies on it. Nothing is written before something is learned.
@@ -49,7 +49,8 @@ def open_witness(
             )
         return NoWitness(problem)
     here = _where(checkout)
-    others = [Path(os.path.realpath(checkout))]
+    # a directory above may have become a link since, so that the path as it is spelled was another place then
+    others = [Path(os.path.realpath(checkout)), checkout.absolute()]
     if searched:
         others += [above / here.name for above in here.parent.parents]
     path = place / f"{store.hex()}-{_mark(here)}.sqlite"
