@@ -1,21 +1,22 @@
-"""What a process can show a slot. Nothing is asked or started before a slot is there that wants it, and then once."""
+"""What a process can show a slot. Nothing is asked or started before a slot is there that wants it, and then once.
+
+The kinds of slots are imported where one is opened: whoever has a slot in hand has loaded them, and a machine that only
+decrypts BlackBox's files with its identity has none, and is spared some 30 ms.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from strongroom.openpgp.engine import Engine
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.header import AnySlot
-from strongroom.sealing.hpke import HpkeSlot
 from strongroom.sealing.identities import HpkeIdentity, RsaIdentity
-from strongroom.sealing.openpgp import open_root_file
-from strongroom.sealing.passphrase import PassphraseSlot
-from strongroom.sealing.root import Root, RootRef
-from strongroom.sealing.rsa import RsaSlot
-from strongroom.sealing.slots import DevelopmentSlot, OpenPgpSlot
+
+if TYPE_CHECKING:
+    from strongroom.sealing.header import AnySlot
+    from strongroom.sealing.root import Root, RootRef
 
 ReadAttachment = Callable[[str], bytes]
 """Reads a file that stands beside the header, by name; NotFoundError when it is not there."""
@@ -48,6 +49,9 @@ class WithIdentity:
 
     def open(self, slot: AnySlot, wanted: RootRef, read: ReadAttachment) -> Root | None:
         """A slot that was sealed to this identity's own public key."""
+        from strongroom.sealing.hpke import HpkeSlot
+        from strongroom.sealing.rsa import RsaSlot
+
         identity = self._identity
         match slot:
             case RsaSlot() if isinstance(identity, RsaIdentity) and slot.public == identity.public:
@@ -73,6 +77,8 @@ class WithPassphrase:
 
     def open(self, slot: AnySlot, wanted: RootRef, read: ReadAttachment) -> Root | None:
         """Any passphrase slot."""
+        from strongroom.sealing.passphrase import PassphraseSlot
+
         if not isinstance(slot, PassphraseSlot):
             return None
         if self._given is None:
@@ -101,6 +107,9 @@ class WithEngine:
 
     def open(self, slot: AnySlot, wanted: RootRef, read: ReadAttachment) -> Root | None:
         """The OpenPGP slot, by its file."""
+        from strongroom.sealing.openpgp import open_root_file
+        from strongroom.sealing.slots import OpenPgpSlot
+
         if not isinstance(slot, OpenPgpSlot):
             return None
         ciphertext = read(slot.file)
@@ -121,6 +130,8 @@ class WithDevelopment:
 
     def open(self, slot: AnySlot, wanted: RootRef, read: ReadAttachment) -> Root | None:
         """The development slot."""
+        from strongroom.sealing.slots import DevelopmentSlot
+
         return slot.open(wanted) if isinstance(slot, DevelopmentSlot) else None
 
 
