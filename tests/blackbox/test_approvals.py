@@ -103,6 +103,8 @@ def test_who_left_the_list_is_approved_again_by_a_person_when_he_comes_back(
     mine.add_admin(bob_key, label="bob@example.org")
     assert Approvals.load(mine).settled(None).fingerprints == (*only_alice, bob.fingerprint)
     git(mine.root, "revert", "--no-edit", "HEAD")
+    assert Approvals.load(mine).settled(None, dry_run=True).fingerprints == only_alice
+    assert Approvals.load(mine).fingerprints == (*only_alice, bob.fingerprint), "a dry run remembers nothing"
     settled = Approvals.load(mine).settled(None)
     assert (settled.fingerprints, [gone.fingerprint for gone in settled.lapsed]) == (only_alice, [bob.fingerprint])
     git(mine.root, "revert", "--no-edit", "HEAD")

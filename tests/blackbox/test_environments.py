@@ -8,7 +8,15 @@ import pytest
 
 from strongroom.blackbox import Repository
 from strongroom.blackbox.discovery import environments
-from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, PathError, SettingsError, StrongroomError
+from strongroom.errors import (
+    BlackBoxError,
+    ExistsError,
+    NotFoundError,
+    PathError,
+    RecipientError,
+    SettingsError,
+    StrongroomError,
+)
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes
 from tests.blackbox.teams import fill, nothing_changes, plain, status
@@ -101,3 +109,14 @@ def test_an_environment_below_directories_that_are_not_there_yet_or_in_an_empty_
     with pytest.raises(SettingsError):
         Repository.create(work_tree, data="a/b/c", admin=alice_key, label="-x", engine=as_alice)
     assert not (work_tree / "a").exists(), "nothing is left of what failed"
+
+
+def test_a_try_that_fails_leaves_an_empty_directory_as_empty_as_it_was(
+    tmp_path: Path, as_alice: Engine, alice_key: Certificate
+) -> None:
+    (tmp_path / "plain" / ".blackbox").mkdir(parents=True)
+    with pytest.raises(RecipientError):
+        Repository.create(tmp_path / "plain", admin=alice_key, label="nobody@example.org", engine=as_alice)
+    assert list((tmp_path / "plain").rglob("*")) == [tmp_path / "plain" / ".blackbox"]
+    made = Repository.create(tmp_path / "plain", admin=alice_key, label="alice@example.org", engine=as_alice)
+    assert made.admins() == ("alice@example.org",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from strongroom.blackbox import keyring, layout
@@ -123,6 +124,8 @@ def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:
     except BaseException:
         for name in reversed(made):
             site.tree.remove_directory(name, leftovers=(LOCK,))
+        with suppress(OSError):  # without git it lies there, and the next try wants it empty
+            (site.data / LOCK).unlink()
         raise
 
 

@@ -104,11 +104,11 @@ class Approvals:
             raise NotFoundError(f"{fingerprint!r} is not approved", hint="strongroom blackbox list-admins")
         return self._kept(left, dry_run=dry_run)
 
-    def settled(self, ask: Ask | None) -> Self:
+    def settled(self, ask: Ask | None, *, dry_run: bool = False) -> Self:
         """Approvals to write with. The first use asks about every listed admin; without `ask` it is a PolicyError.
 
         Whoever is not listed any more loses the approval, and is `lapsed`: a line and a key that come back, by a revert
-        or from an old branch, are approved again by a person, or get nothing.
+        or from an old branch, are approved again by a person, or get nothing. A dry run remembers none of it.
         """
         if self.begun:
             listed_now = {key.fingerprint for key in candidates(self.site)}
@@ -116,7 +116,7 @@ class Approvals:
             if not gone:
                 return self
             left = tuple(admin for admin in self.admins if admin not in gone)
-            return replace(self._kept(left, dry_run=False), lapsed=gone)
+            return replace(self._kept(left, dry_run=dry_run), lapsed=gone)
         listed = resolve(self.site.listed(), self.site.ring())  # two keys for one name are no question to be asked
         if ask is None:
             raise PolicyError(
@@ -124,9 +124,9 @@ class Approvals:
                 hint="strongroom blackbox approve FINGERPRINT",
             )
         said = {fingerprint.upper() for fingerprint in ask(listed)}
-        return self.approve(*(key for key in listed if key.fingerprint in said))
+        return self.approve(*(key for key in listed if key.fingerprint in said), dry_run=dry_run)
 
-    def yield_to(self, authority: str, fingerprints: Collection[str]) -> Self:
+    def yield_to(self, authority: str, fingerprints: Collection[str], *, dry_run: bool = False) -> Self:
         """From now on the list of this authority, a store's id, decides here. PolicyError if it adds anybody.
 
         Whoever can write to the repository can bring such an authority, too. So where somebody here has approved
@@ -141,7 +141,7 @@ class Approvals:
                 "whom nobody has approved in this checkout",
                 hint=f"strongroom blackbox approve {strangers[0].fingerprint}",
             )
-        return replace(self, yielded_to=authority)._kept(self.admins, dry_run=False)
+        return replace(self, yielded_to=authority)._kept(self.admins, dry_run=dry_run)
 
     def _kept(self, admins: tuple[Approval, ...], *, dry_run: bool) -> Self:
         if dry_run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -196,14 +197,10 @@ def _sealed_if_new(site: Site, few: Mapping[str, SecretBytes], to: Recipients) -
     try:
         held = dict(zip(few, site.open_many(before), strict=True))
     except CannotOpenError:  # who can only encrypt, encrypts
-        held = {plain: opened for plain in few if (opened := _opened(site, plain)) is not None}
+        held = {}
+        for plain, raw in before.items():
+            with suppress(CannotOpenError):
+                held[plain] = site.open_many({plain: raw})[0]
     new = {plain: plaintext for plain, plaintext in few.items() if held.get(plain) != plaintext}
     sealed = dict(zip(new, site.seal_many(new, to), strict=True))
     return [sealed.get(plain) for plain in few]
-
-
-def _opened(site: Site, plain: str) -> SecretBytes | None:
-    try:
-        return site.open(site.sealed(plain))
-    except CannotOpenError:
-        return None

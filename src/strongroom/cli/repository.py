@@ -16,6 +16,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session
 from strongroom.cli.progress import PATIENCE
+from strongroom.cli.quick import environment_has_identity
 from strongroom.errors import PolicyError, SettingsError
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def repository_of(session: Session) -> Repository:
 
 def engine_of(session: Session) -> Engine | None:
     """The engine of the machine's identity, if there is one; None: the user's own, found when it is needed."""
-    named = any(os.environ.get(name) for name in ("STRONGROOM_IDENTITY", "STRONGROOM_IDENTITY_FILE"))
-    if session.identity is None and not named:
+    if session.identity is None and not environment_has_identity():
         return None
     from strongroom.keystore.credentials import Engines, credentials  # only a machine with an identity pays for it
 
@@ -59,7 +59,7 @@ def protected_in(repository: Repository) -> tuple[Path, ...]:
     return (repository.root / DEFAULT_DIRECTORY,)
 
 
-def approved_in(session: Session, repository: Repository) -> Collection[str]:
+def approved_in(session: Session, repository: Repository, *, dry_run: bool = False) -> Collection[str]:
     """Who may receive: the header of the repository's store says it, else the approvals; the first use asks."""
     from strongroom.blackbox.approvals import Approvals
     from strongroom.keystore.approved import approved_for, store_of
@@ -68,10 +68,10 @@ def approved_in(session: Session, repository: Repository) -> Collection[str]:
         found = approved_for(repository.root, given=session.given(), pin=session.pin)
         if found is not None:
             with suppress(SettingsError):  # where nothing can be remembered, nobody was approved before
-                Approvals.load(repository).yield_to(found.store, found.fingerprints)
+                Approvals.load(repository).yield_to(found.store, found.fingerprints, dry_run=dry_run)
             return found.fingerprints
     asks = sys.stdin.isatty() and sys.stderr.isatty() and not session.as_json
-    settled = Approvals.load(repository).settled(_ask if asks else None)
+    settled = Approvals.load(repository).settled(_ask if asks else None, dry_run=dry_run)
     for gone in settled.lapsed:
         output.warn(
             f"{gone.name or gone.fingerprint} is not listed any more, and not approved any more: "

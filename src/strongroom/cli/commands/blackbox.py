@@ -11,7 +11,8 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import LazyGroup, VerbCommand
-from strongroom.cli.quick import environment_has_identity, print_plaintexts
+from strongroom.cli.quick import print_plaintexts
+from strongroom.cli.repository import engine_of
 from strongroom.cli.verbs import BLACKBOX_VERBS
 
 if TYPE_CHECKING:
@@ -64,14 +65,7 @@ def list_admins(session: Session) -> None:
 def _repository(session: Session) -> Reader:
     from strongroom.blackbox.reading import Reader
 
-    if session.identity is None and not environment_has_identity():
-        return Reader.discover()
-    from strongroom.keystore.credentials import Engines, credentials  # only a machine with an identity pays for it
-
-    engines = Engines()
-    click.get_current_context().call_on_close(engines.close)
-    _, find = credentials(session.given(), engines)
-    return Reader.discover(engine=find())
+    return Reader.discover(engine=engine_of(session))
 
 
 def _list(session: Session, names: tuple[str, ...]) -> None:

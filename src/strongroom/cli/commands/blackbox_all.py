@@ -83,7 +83,7 @@ def update_all_files(session: Session, force: bool, commit: bool, dry_run: bool)
     Files that are sealed to exactly their keys are left as they are. Plaintexts in the work tree are not looked at.
     """
     repository = repository_of(session)
-    approved = approved_in(session, repository)
+    approved = approved_in(session, repository, dry_run=dry_run)
     with counted("encrypting") as progress:
         done = repository.update_all(
             approved=approved,

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def register_new_file(session: Session, files: tuple[str, ...], commit: bool, dry_run: bool) -> None:
     """Encrypt FILES, list them, hide them from git and remove their plaintexts: all, or after any failure none."""
     repository = repository_of(session)
-    approved = approved_in(session, repository)
+    approved = approved_in(session, repository, dry_run=dry_run)
     with counted("registering") as progress:
         done = repository.register_all(
             [repository.name_of(name) for name in files],
@@ -93,7 +93,7 @@ def edit(session: Session, files: tuple[str, ...], commit: bool, dry_run: bool) 
     One that is not registered yet is registered first, if you say yes to it on a terminal. A dry run starts no editor.
     """
     repository = repository_of(session)
-    approved = approved_in(session, repository)
+    approved = approved_in(session, repository, dry_run=dry_run)
     protected = protected_in(repository)
     for typed in files:
         name = repository.name_of(typed)
@@ -146,7 +146,7 @@ def edit_start(session: Session, files: tuple[str, ...], dry_run: bool) -> None:
 def edit_end(session: Session, files: tuple[str, ...], commit: bool, dry_run: bool) -> None:
     """Seal the plaintexts of FILES and remove them; one that says what its .gpg holds is only removed."""
     repository = repository_of(session)
-    approved = approved_in(session, repository)
+    approved = approved_in(session, repository, dry_run=dry_run)
     with counted("sealing") as progress:
         done = repository.encrypt(
             [repository.name_of(name) for name in files],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import BashComplete, FishComplete, ZshComplete
 
-from strongroom.cli import output
+from strongroom.cli import COMPLETION, output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
 
@@ -22,7 +22,6 @@ from strongroom.cli.groups import VerbCommand
 @verb
 def completion(session: Session, shell: str) -> None:
     """Print the completion script for SHELL."""
-    from strongroom.cli import COMPLETION
     from strongroom.cli.main import PROGRAM, cli  # main imports this module by the table of verbs
 
     kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
