@@ -595,6 +595,17 @@ def test_a_link_that_a_commit_brought_leads_to_no_other_store(store: Scene, tmp_
         store.open()
 
 
+def test_what_was_seen_where_a_link_leads_counts_for_the_link(store: Scene, tmp_path: Path) -> None:
+    other = Scene(top=repository(tmp_path / "other"), state=tmp_path / "other-state", user=store.user)
+    other.found()
+    shutil.rmtree(store.directory)
+    shutil.copytree(other.directory, store.directory)
+    link = tmp_path / "link"
+    link.symlink_to(store.directory)
+    with pytest.raises(ForeignStoreError, match="stands where"):
+        open_store(link, environ=store.environ)
+
+
 def test_a_directory_above_that_became_a_link_leads_to_no_other_store(store: Scene, tmp_path: Path) -> None:
     app = store.top / "app"
     app.mkdir()

@@ -10,7 +10,7 @@ import pytest
 from tests.blackbox.teams import CountedGpg
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.errors import AgentError
+from strongroom.errors import AgentError, RecipientError
 from strongroom.openpgp import batches
 from strongroom.openpgp.engine import Certificate
 from strongroom.openpgp.gnupg import GnuPG
@@ -161,3 +161,20 @@ def test_a_hung_agent_is_told_as_ever(gpg_homes: GpgHomes, tmp_path: Path) -> No
     with pytest.raises(AgentError):
         hung.decrypt_many([message, message])
     hung.close()
+
+
+def test_a_recipient_who_was_slipped_in_is_noticed(
+    alice: GpgHome, to: list[Certificate], carol: GpgHome, tmp_path: Path
+) -> None:
+    (tmp_path / "carol.gpg").write_bytes(carol.export())
+    program = tmp_path / "gpg"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *--encrypt*) set -- --recipient-file "{tmp_path}/carol.gpg" "$@";; esac\n'
+    )
+    with program.open("a") as script:
+        script.write('exec /usr/bin/gpg "$@"\n')
+    program.chmod(0o755)
+    engine = GnuPG(home=alice.home, program=program)
+    with pytest.raises(RecipientError, match=carol.encryption_subkeys()[0][-16:]):
+        engine.encrypt_many(MESSAGES, to=to)
+    engine.close()
