@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,7 @@ def refusing():
 
 
 @pytest.fixture
-def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A package that is installed, and offers to tell what is in use."""
     info = tmp_path / "school_of_tests-1.0.dist-info"
     info.mkdir()
@@ -65,6 +65,8 @@ def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (tmp_path / "school_of_tests.py").write_text(SCHOOL.replace("def refusing", "int = dict\n\ndef refusing"))
     monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("school_of_tests", None)
 
 
 @pytest.fixture

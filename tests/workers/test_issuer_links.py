@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from strongroom._encoding import b64encode
 from strongroom.caching.issuer_links import Issuer, Signer, linked, make_link
 from strongroom.caching.observing import LoggingObserver
 from strongroom.caching.publication import compose, joined, parse, signed
@@ -19,6 +20,7 @@ from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.signing import Ed25519Private, Ed25519Public
 from strongroom.sealing.identities import WorkerIdentity, identity_from_file
 from strongroom.stores.base import Opened
+from tests.blackbox.test_files import largest_file
 from tests.workers.scenes import HandClock, Shelf, Site, private_key, source
 
 ISSUER = "strongroom.issuer"
@@ -211,6 +213,32 @@ def test_a_place_that_cannot_be_written_keeps_no_worker_from_moving_on(
     worker = source(web, Shelf(site.issue("web").raw), clock=clock, memory=place / "file")
     assert worker.names() == ("box",)
     assert worker.standing().moved_on
+
+
+def test_a_step_that_the_disk_does_not_keep_is_not_taken_back(
+    site: Site, web: WorkerIdentity, clock: HandClock, place: Path
+) -> None:
+    """The memory still names the issuer before, whom the worker is not to believe again for that."""
+    worker = source(web, shelf := Shelf(site.issue("web").raw), clock=clock, memory=place / "state")
+    for room in (4096, 0):
+        site.keystore.rotate(ISSUER, now=True)
+        clock.move(2)
+        shelf.raw = site.issue("web", shelf.raw).raw
+        with largest_file(room):
+            worker.load("box")
+    serial, true = worker.serial, parse(shelf.raw)
+    header = true.header.replace(b'"serial":%d' % serial, b'"serial":%d' % (serial + 5000))
+    for raw in (
+        joined(header, Ed25519Private(seeds(site)[1], b"").sign(signed(header)), true.tokens),
+        forged(shelf.raw, link_from=seeds(site)[1]),
+    ):
+        shelf.raw = raw
+        clock.move(2)
+        worker.load("box")
+        assert worker.serial == serial
+    assert refusals(worker) == {"signature": 1, "link": 1}
+    (file,) = (place / "state").iterdir()
+    assert b64encode(public_of(seeds(site)[1])) in file.read_text(), "the disk kept nothing of the second step"
 
 
 def test_a_new_identity_needs_no_link_and_believes_nothing_before_it(

@@ -16,6 +16,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from strongroom._closing import let_go
 from strongroom._encoding import b64decode, b64encode, encode_fields
 from strongroom.caching.issuer_links import Issuer
 from strongroom.errors import FormatError, StoreError, StrongroomError
@@ -35,7 +36,7 @@ class _Memory(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 class Belief:
     """The issuer that is believed, and who it was at first."""
 
-    __slots__ = ("_first", "_path", "issuer")
+    __slots__ = ("_first", "_noted", "_path", "issuer")
 
     def __init__(self, identity: WorkerIdentity, memory: Path | None = None) -> None:
         """`memory`: the directory in which it is remembered; None where there is no place. FormatError; StoreError."""
@@ -44,6 +45,7 @@ class Belief:
         whose = encode_fields(identity.store, identity.group.encode(), identity.issuer, identity.public)
         name = f"worker-{identity.store.hex()}-{hashlib.sha256(whose).hexdigest()[:16]}.json"
         self._path = None if memory is None else memory / name
+        self._noted: Issuer | None = None
         self.issuer = self._first
         self.look_again()
 
@@ -57,7 +59,9 @@ class Belief:
 
         FormatError for a memory that is spoiled; StoreError.
         """
-        self.issuer = self._remembered() or self.issuer
+        found = self._remembered()
+        if found is not None and found != self._noted:  # else it may be of before a step that could not be written
+            self._noted = self.issuer = found
         return self.issuer
 
     def follow(self, signer: Issuer) -> None:
@@ -68,6 +72,7 @@ class Belief:
         kept = False
         try:
             kept = self._remember(signer)
+            self._noted = signer
         except StrongroomError as problem:
             log.warning("problem=%r event=issuer-not-remembered", str(problem))
         mark = hashlib.sha256(signer.public).hexdigest()[:16]
@@ -102,7 +107,7 @@ class Belief:
         try:
             place(raw + b"\n", self._path.name, directory=directory, top=directory, shown=shown)
         finally:
-            os.close(directory)
+            let_go(directory)
         return True
 
 
@@ -120,4 +125,4 @@ def _read(path: Path) -> bytes:
             )
         return read_file(path.name, directory=directory, limit=_LIMIT)
     finally:
-        os.close(directory)
+        let_go(directory)
