@@ -20,7 +20,7 @@ from strongroom.keystore.exposures import ExposedRow, exposed
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.issuer import IssuerNow, issuer_now
 from strongroom.keystore.rooting import begin, exposure_of, finish, groups_of, plan_rotation
-from strongroom.keystore.unfinished import Leaver, as_leaver, knows_issuer, leavers, left_of, protected
+from strongroom.keystore.unfinished import Leaver, as_leaver, is_unfinished, knows_issuer, leavers, protected
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Engine
 from strongroom.sealing.header import Recipient
@@ -78,7 +78,7 @@ def remove_admin(
         repository = repository_beside(keystore, engine, environ)
         going = _going(keystore, who, repository)
         begun = _begun(keystore, going)
-        if not (going.recipient or going.listed or (begun and any(left_of(keystore, begun, repository)))):
+        if not (going.recipient or going.listed or (begun and is_unfinished(keystore, begun, repository))):
             raise NotFoundError(f"{who[:200]!r} is no admin: neither approved nor listed", hint="strongroom admin list")
         # what was broken off wrote into the store already
         to_add: list[str] = [str(keystore.base)] if begun is not None and keystore.base is not None else []

@@ -56,12 +56,19 @@ def leavers(keystore: KeyStore) -> tuple[Leaver, ...]:
 
 def unfinished(keystore: KeyStore, repository: Repository | None) -> tuple[Unfinished, ...]:
     """Every removal of which something is left to do. `strongroom admin remove` with the fingerprint does it."""
+    gone = leavers(keystore)
+    beside = _beside(keystore, repository if gone else None)
     found = []
-    for leaver in leavers(keystore):
-        left = tuple(left_of(keystore, leaver, repository))
+    for leaver in gone:
+        left = tuple(_left_of(keystore, leaver, beside))
         if left:
             found.append(Unfinished(fingerprint=leaver.fingerprint, name=leaver.name, left=left))
     return tuple(found)
+
+
+def is_unfinished(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -> bool:
+    """Whether something is left to do of this one."""
+    return any(_left_of(keystore, leaver, _beside(keystore, repository)))
 
 
 def knows_issuer(keystore: KeyStore, leaver: Leaver) -> bool:
@@ -72,22 +79,36 @@ def knows_issuer(keystore: KeyStore, leaver: Leaver) -> bool:
         return False
 
 
-def out_of_step(keystore: KeyStore, repository: Repository | None) -> tuple[str, ...]:
-    """BlackBox's files that are sealed to a key which no approved and no listed admin has."""
-    if repository is None:
-        return ()
-    known = {subkey[-16:] for each in keystore.sealed.header.recipients for subkey in each.subkeys}
-    for certificate in repository.admin_certificates():
-        known.update(subkey.key_id for subkey in certificate.encryption_subkeys)
-    return tuple(each.name for each in _files(keystore, repository) if not known.issuperset(each.recipients))
-
-
 def protected(keystore: KeyStore) -> tuple[Path, ...]:
     """What BlackBox's verbs leave to the store."""
     return () if keystore.base is None else (keystore.base.resolve(),)
 
 
-def left_of(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What BlackBox's own files say, looked at once for all who left.
+
+    listed: the fingerprints of its admins. strange: how many of its files are sealed to a key that no approved and no
+    listed admin has.
+    """
+
+    listed: frozenset[str] = frozenset()
+    strange: int = 0
+
+
+def _beside(keystore: KeyStore, repository: Repository | None) -> _Beside:
+    if repository is None:
+        return _Beside()
+    certificates = repository.admin_certificates()
+    known = {subkey[-16:] for each in keystore.sealed.header.recipients for subkey in each.subkeys}
+    known.update(subkey.key_id for each in certificates for subkey in each.encryption_subkeys)
+    return _Beside(
+        listed=frozenset(each.fingerprint for each in certificates),
+        strange=sum(not known.issuperset(each.recipients) for each in _files(keystore, repository)),
+    )
+
+
+def _left_of(keystore: KeyStore, leaver: Leaver, beside: _Beside) -> Iterator[str]:
     """What of a removal is not done, in words."""
     header = keystore.sealed.header
     if any(each.fingerprint == leaver.fingerprint for each in header.recipients):
@@ -98,12 +119,10 @@ def left_of(keystore: KeyStore, leaver: Leaver, repository: Repository | None) -
         yield f"{len(header.pending)} records are still under root {header.root - 1}"
     if knows_issuer(keystore, leaver):
         yield "the key that signs publications is still the one that he knew"
-    if repository is None:
-        return
-    if any(each.fingerprint == leaver.fingerprint for each in repository.admin_certificates()):
+    if leaver.fingerprint in beside.listed:
         yield "BlackBox's files list him"
-    if strange := out_of_step(keystore, repository):
-        yield f"{len(strange)} of BlackBox's files are sealed to a key that no admin has"
+    if beside.strange:
+        yield f"{beside.strange} of BlackBox's files are sealed to a key that no admin has"
 
 
 def _files(keystore: KeyStore, repository: Repository) -> tuple[FileStatus, ...]:
