@@ -113,6 +113,17 @@ json_option = click.option(
     help="Answer in JSON, for machines.",
 )
 
+
+def out_option(usual: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """--out of the verbs that write a new opening key."""
+    return click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"Where to write it ({usual} here, or beside the repository).",
+    )
+
+
 IGNORED = click.option("--ignored", is_flag=True, help="FILE may be in the repository, where git ignores it.")
 """Of the verbs that write a new opening key."""
 

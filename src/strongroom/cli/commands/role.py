@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from strongroom.cli import output
-from strongroom.cli.context import IGNORED, Session, examples, verb
+from strongroom.cli.context import IGNORED, Session, examples, out_option, verb
 from strongroom.cli.groups import VerbGroup
 from strongroom.cli.progress import busy
 
@@ -26,12 +26,7 @@ def role() -> None:
     epilog=examples("strongroom role create web-deploy", "strongroom role create ci --out ~/ci.identity"),
 )
 @click.argument("name")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to write it (NAME.identity here, or beside the repository).",
-)
+@out_option("NAME.identity")
 @IGNORED
 @verb
 def role_create(session: Session, name: str, out: Path | None, *, ignored: bool) -> None:

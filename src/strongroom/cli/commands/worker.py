@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
 from strongroom.cli import output
 from strongroom.cli.completing import keyset_names
-from strongroom.cli.context import IGNORED, Session, examples, verb
+from strongroom.cli.context import IGNORED, Session, examples, out_option, verb
 from strongroom.cli.groups import VerbGroup
 from strongroom.cli.progress import busy
 
@@ -49,6 +48,15 @@ _key_options = (
 )
 
 
+class KeyOptions(TypedDict):
+    """What they say."""
+
+    bits: str
+    protect: bool
+    public_key_file: Path | None
+    ignored: bool
+
+
 def key_options(command: Callable[..., None]) -> Callable[..., None]:
     """What `create` and `rotate` ask about the new key."""
     for option in reversed(_key_options):
@@ -62,24 +70,10 @@ def key_options(command: Callable[..., None]) -> Callable[..., None]:
     epilog=examples("strongroom worker create web", "strongroom worker create web --out ~/web.identity --protect"),
 )
 @click.argument("group")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to write it (GROUP.identity here, or beside the repository).",
-)
+@out_option("GROUP.identity")
 @key_options
 @verb
-def worker_create(
-    session: Session,
-    group: str,
-    out: Path | None,
-    *,
-    bits: str,
-    protect: bool,
-    public_key_file: Path | None,
-    ignored: bool,
-) -> None:
+def worker_create(session: Session, group: str, out: Path | None, **key: Unpack[KeyOptions]) -> None:
     """Make the worker group GROUP and its one identity file, mode 0600.
 
     With that file a process opens what is published to the group. Give it to the machine by its own way for secrets:
@@ -90,7 +84,7 @@ def worker_create(
     """
     from strongroom.keystore.workers import create_worker
 
-    _made(session, partial(create_worker, ignored=ignored), group, out, bits, protect, public_key_file)
+    _made(session, create_worker, group, out, **key)
 
 
 @worker.command(
@@ -99,24 +93,10 @@ def worker_create(
     epilog=examples("strongroom worker rotate web", "strongroom worker rotate web --out ~/web-2.identity"),
 )
 @click.argument("group")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Where to write it (GROUP.REVISION.identity here, or beside the repository).",
-)
+@out_option("GROUP.REVISION.identity")
 @key_options
 @verb
-def worker_rotate(
-    session: Session,
-    group: str,
-    out: Path | None,
-    *,
-    bits: str,
-    protect: bool,
-    public_key_file: Path | None,
-    ignored: bool,
-) -> None:
+def worker_rotate(session: Session, group: str, out: Path | None, **key: Unpack[KeyOptions]) -> None:
     """Give the worker group GROUP a new key pair and a new identity file. Its grants stay.
 
     From the next 'strongroom publish' on only the new identity opens what is published. Running processes go on with
@@ -124,7 +104,7 @@ def worker_rotate(
     """
     from strongroom.keystore.workers import rotate_worker
 
-    _made(session, partial(rotate_worker, ignored=ignored), group, out, bits, protect, public_key_file)
+    _made(session, rotate_worker, group, out, **key)
 
 
 @worker.command(
@@ -267,9 +247,11 @@ def _made(
     make: Callable[..., WorkerMade],
     group: str,
     out: Path | None,
+    *,
     bits: str,
     protect: bool,
     public_key_file: Path | None,
+    ignored: bool,
 ) -> None:
     """Make a key with one verb of the keystore, and tell what it made."""
     from strongroom._encoding import b64encode
@@ -286,7 +268,7 @@ def _made(
     keystore = session.open()
     passphrase = _new_passphrase("Passphrase of the identity") if protect else None
     with busy("making the group's key"):
-        made = make(keystore, group, out, bits=int(bits), passphrase=passphrase, public=public)
+        made = make(keystore, group, out, bits=int(bits), passphrase=passphrase, public=public, ignored=ignored)
     store, issuer = b64encode(made.store), b64encode(made.issuer)
     if session.as_json:
         identity = None if made.identity is None else str(made.identity)
