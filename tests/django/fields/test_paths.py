@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import pickle
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -15,8 +16,10 @@ from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.models import Case, CharField, Count, F, Max, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Cast, Coalesce, Concat, Length, Upper
+from django.db.models.sql.compiler import SQLCompiler
 
 from strongroom.django.encrypted import Cell, is_encrypted
+from strongroom.django.fields import combining
 from strongroom.keystore.facade import KeyStore
 from tests.django.school.models import Call, Enrolled, Pupil, School, Student, Visit
 
@@ -296,6 +299,33 @@ def test_cells_are_combined_with_those_of_their_own_field_alone(school: KeyStore
     School.objects.create(name="Hill")
     with pytest.raises(FieldError, match=r"school\.\w+\.\w+ is encrypted: its cells cannot be combined"):
         list(query())
+
+
+def test_they_are_refused_too_where_another_package_has_its_own_look_at_combined_queries(
+    school: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    django: Any = vars(SQLCompiler)["get_combinator_sql"].__wrapped__
+    seen: list[str] = []
+
+    def before_us(inner: Any) -> Any:
+        @wraps(inner)
+        def looked(self: Any, combinator: str, all: bool) -> Any:  # noqa: A002  Django's own name
+            seen.append(combinator)
+            return inner(self, combinator, all)
+
+        return looked
+
+    student()
+    School.objects.create(name="Hill")
+    monkeypatch.setattr(SQLCompiler, "get_combinator_sql", before_us(django))
+    combining.install()
+    with pytest.raises(FieldError, match="its cells cannot be combined"):
+        list(COMBINED["a plain column first"]())
+    names = School.objects.values_list("name")
+    assert (list(names.union(names)), seen) == ([("Hill",)], ["union"])
+    monkeypatch.setattr(SQLCompiler, "get_combinator_sql", after_us := before_us(SQLCompiler.get_combinator_sql))
+    combining.install()
+    assert SQLCompiler.get_combinator_sql is after_us
 
 
 def test_queries_of_the_same_columns_are_combined(school: KeyStore) -> None:

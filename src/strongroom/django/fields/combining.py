@@ -43,9 +43,9 @@ def _field(expression: Any) -> Any:
 
 
 def install() -> None:
-    """Have Django's compiler look. Once: what was made of it stays."""
+    """Have Django's compiler look. Once: what was made of it stays, and so does what others make of it."""
     combine = SQLCompiler.get_combinator_sql
-    if hasattr(combine, "__wrapped__"):
+    if hasattr(combine, "looks_at_cells"):
         return
 
     @wraps(combine)
@@ -53,6 +53,7 @@ def install() -> None:
         check_combined(self)
         return combine(self, combinator, all)
 
+    vars(checked)["looks_at_cells"] = True
     SQLCompiler.get_combinator_sql = checked  # type: ignore[method-assign]  # Django has no other place to stand in
 
 
