@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from django.core.exceptions import FieldError
 from django.db import connection, models, transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Upper
-from django.test.utils import isolate_apps
+from django.test.utils import CaptureQueriesContext, isolate_apps
 
 from strongroom.django.encrypted import Cell, encrypted
+from strongroom.django.fields import bound_rows
 from strongroom.django.testing import override_keystore
 from strongroom.keystore.facade import KeyStore
 from tests.django.conftest import of_its_own
@@ -147,6 +149,37 @@ def test_what_writes_both_or_changes_nothing_is_done(grade: Grade) -> None:
     Grade.objects.update(points=None)
     with pytest.raises(FieldError, match=r"school\.Grade\.remark"), transaction.atomic():
         Grade.objects.update(school=1)
+
+
+def test_the_rows_are_read_only_where_one_is_written_alone(grade: Grade) -> None:
+    def reads(write: Callable[[], Any]) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            write()
+        return sum(each["sql"].startswith("SELECT") for each in queries)
+
+    assert reads(grade.save) == 0
+    assert reads(lambda: grade.save(update_fields=["school", "points", "remark"])) == 0
+    assert reads(lambda: Grade.objects.create(school_id=1, remark="new")) == 0
+    assert reads(lambda: grade.save(update_fields=["points", "remark"])) == 1
+
+
+def test_an_upsert_is_looked_at_once_however_many_rows_it_has(grade: Grade) -> None:
+    rows = [Grade(pk=number, school_id=2, points=6, remark="r2") for number in range(1, 101)]
+    seen = 0
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        nonlocal seen
+        seen += event == "call" and frame.f_code is bound_rows._check_upsert.__code__
+
+    sys.setprofile(count)
+    try:
+        Grade.objects.bulk_create(
+            rows, update_conflicts=True, update_fields=["school", "points", "remark"], unique_fields=BY_ID
+        )
+    finally:
+        sys.setprofile(None)
+    assert Grade.objects.filter(school_id=2).count() == len(rows)
+    assert 1 <= seen < len(rows)  # a statement for as many rows as the database takes
 
 
 def test_a_row_with_a_broken_cell_is_saved_where_it_is(grade: Grade) -> None:

@@ -57,17 +57,20 @@ def _placeholder_sql(before: Any, value: Any, compiler: Any, connection: Any) ->
 def check_together(compiler: Any) -> None:
     """FieldError for a statement after which cells would be bound to what their row does not have."""
     query = None if compiler is None else compiler.query
-    if isinstance(query, InsertQuery):
-        if vars(query)["on_conflict"] == OnConflict.UPDATE:
-            _check_upsert(query)
-    elif isinstance(query, UpdateQuery) and not vars(compiler).get("strongroom_checked"):
-        compiler.strongroom_checked = True  # each column that is written asks
+    if not isinstance(query, (InsertQuery, UpdateQuery)) or vars(compiler).get("strongroom_checked"):
+        return
+    compiler.strongroom_checked = True  # each value that is written asks, in every row
+    if isinstance(query, UpdateQuery):
         _check_update(query, compiler.using)
+    elif vars(query)["on_conflict"] == OnConflict.UPDATE:
+        _check_upsert(query)
 
 
 def _check_update(query: UpdateQuery, using: str) -> None:
     written: dict[str, Any] = {field.name: value for field, _, value in vars(query)["values"]}
     model = query.get_meta().model
+    known = model._meta.pk.name  # what a row is saved by
+    bound: dict[str, tuple[Any, Any]] = {}
     for field in _bound(model):
         names = _names(field)
         if field.name not in written:
@@ -75,11 +78,11 @@ def _check_update(query: UpdateQuery, using: str) -> None:
             if moved:
                 _check_unmoved(_rows(query, model, using), field, moved)
         elif type(value := written[field.name]) is InRow:
-            known = model._meta.pk.name  # what a row is saved by
             context: Any = value.context
-            bound = {name: context[said] for said, name in names.items() if name not in written and name != known}
-            if bound:
-                _check_bound(_rows(query, model, using), field, bound)
+            loose = {said: name for said, name in names.items() if name not in written and name != known}
+            bound |= {name: (field, context[said]) for said, name in loose.items()}
+    if bound:
+        _check_bound(_rows(query, model, using), bound)
 
 
 def _check_unmoved(rows: QuerySet[Any], field: Any, moved: Mapping[str, Any]) -> None:
@@ -89,21 +92,22 @@ def _check_unmoved(rows: QuerySet[Any], field: Any, moved: Mapping[str, Any]) ->
         named: Any = field.model._meta.get_field(name)
         pairs: Iterable[tuple[Any, Any]]
         if hasattr(value, "resolve_expression"):
-            pairs = rows.annotate(**{_NEW: value}).values_list(name, _NEW)
+            pairs = rows.annotate(**{_NEW: value}).values_list(name, _NEW).iterator()
         else:
             new = getattr(value, named.target_field.attname) if isinstance(value, Model) else value
-            pairs = ((old, new) for old in rows.values_list(name, flat=True))
-        if not all(_same(named, old, new) for old, new in pairs):
+            pairs = ((old, new) for old in rows.values_list(name, flat=True).iterator())
+        # counted to the end: a query that is left in the midst keeps its cursor
+        if sum(not _same(named, old, new) for old, new in pairs):
             raise FieldError(
                 f"{field} is bound to {name!r} of its row: written without it, the cells that are there would not open"
                 f" any more; load whole instances, change {name!r}, and save() them"
             )
 
 
-def _check_bound(rows: QuerySet[Any], field: Any, bound: Mapping[str, Any]) -> None:
-    """A cell is written without its context: the row must have the one that the cell was sealed for."""
+def _check_bound(rows: QuerySet[Any], bound: Mapping[str, tuple[Any, Any]]) -> None:
+    """Cells are written without their context: the row must have the one that they were sealed for."""
     for row in rows.values(*bound):
-        for name, value in bound.items():
+        for name, (field, value) in bound.items():
             if not _same(field.model._meta.get_field(name), row[name], value):
                 raise FieldError(
                     f"{field} is bound to {name!r} of its row, which is another one in the database than in this"
