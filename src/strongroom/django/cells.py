@@ -68,8 +68,7 @@ class Cells:
     def windows(
         self, size: int, *, after: Key | None = None, upto: Key | None = None, without: bytes | None = None
     ) -> Iterator[list[Row]]:
-        """Rows in the order of their keys, `size` at a time; those whose cell begins with `without` are left out (where
-        the column has a blind index, if they have a mark).
+        """Rows in the order of their keys, `size` at a time; those whose cell begins with `without` are left out.
 
         after, upto: only keys above the one, and not above the other.
         """
@@ -103,8 +102,7 @@ class Cells:
                 where.append(f"({', '.join(self._keys)}) {sign} ({', '.join(['%s'] * len(bound))})")
                 parameters += bound
         if without is not None:
-            unmarked = "" if self._index is None else f" OR {self._index} IS NULL"
-            where.append(f"(substr({self._cell}, 1, {len(without)}) <> %s{unmarked})")
+            where.append(f"substr({self._cell}, 1, {len(without)}) <> %s")
             parameters.append(without)
         quote = self._connection.ops.quote_name
         context = [quote(field.column) for field in self._context]

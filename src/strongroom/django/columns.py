@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from django.apps import apps
 from django.db import connections, models, router
@@ -14,11 +14,10 @@ from strongroom.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One encrypted field of one concrete model."""
+class ModelColumn:
+    """One field of one concrete model, and where its table is."""
 
     field: Any
-    """A SealedField (strongroom.django.fields.sealed_field)."""
 
     @property
     def model(self) -> type[models.Model]:
@@ -30,6 +29,20 @@ class Column:
         """`school.Student.ssn`: what people and the command line call it."""
         return f"{self.model._meta.label}.{self.field.name}"
 
+    def databases(self) -> list[str]:
+        """The databases that have its table, as the site's routers say."""
+        return [alias for alias in connections if router.allow_migrate_model(alias, self.model)]
+
+    def place(self, using: str) -> str:
+        """What people call it in one of them."""
+        return self.label if using == "default" else f"{self.label} in {using!r}"
+
+
+class Column(ModelColumn):
+    """One encrypted field: a SealedField (strongroom.django.fields.sealed_field)."""
+
+    __slots__ = ()
+
     @property
     def keyset(self) -> str | None:
         """The keyset of all its cells, None where each row has its own."""
@@ -40,10 +53,6 @@ class Column:
         """The alias of STRONGROOM."""
         return self.field.using  # type: ignore[no-any-return]  # text
 
-    def databases(self) -> list[str]:
-        """The databases that have its table, as the site's routers say."""
-        return [alias for alias in connections if router.allow_migrate_model(alias, self.model)]
-
 
 def all_columns() -> Iterator[Column]:
     """Every encrypted column, in the order of the installed apps."""
@@ -53,14 +62,7 @@ def all_columns() -> Iterator[Column]:
                 yield Column(field)
 
 
-class _Named(Protocol):
-    """A column that has a label."""
-
-    @property
-    def label(self) -> str: ...
-
-
-C = TypeVar("C", bound=_Named)
+C = TypeVar("C", bound=ModelColumn)
 
 
 def matching(every: Iterable[C], target: str) -> list[C]:

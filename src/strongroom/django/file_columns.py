@@ -12,32 +12,20 @@ from typing import Any, Protocol
 from django.apps import apps
 from django.core.exceptions import FieldError
 from django.core.files.storage import InvalidStorageError
-from django.db import connections, models, router
+from django.db import connections, models
 
 from strongroom.django.cells import Cells, Row
-from strongroom.django.columns import Column
+from strongroom.django.columns import Column, ModelColumn
 from strongroom.django.encrypted import is_encrypted
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.storage import EncryptedStorage
 from strongroom.errors import StrongroomError
 
 
-@dataclass(frozen=True, slots=True)
-class FileColumn:
-    """One field of one concrete model that names files of an EncryptedStorage."""
+class FileColumn(ModelColumn):
+    """One FileField that names files of an EncryptedStorage."""
 
-    field: Any
-    """A FileField."""
-
-    @property
-    def model(self) -> type[models.Model]:
-        """The model whose table it is in."""
-        return self.field.model  # type: ignore[no-any-return]  # a field's model is one
-
-    @property
-    def label(self) -> str:
-        """`school.Document.scan`: what people and the command line call it."""
-        return f"{self.model._meta.label}.{self.field.name}"
+    __slots__ = ()
 
     @property
     def storage(self) -> EncryptedStorage:
@@ -48,10 +36,6 @@ class FileColumn:
     def store(self) -> str:
         """The alias of STRONGROOM."""
         return self.storage.keystore
-
-    def databases(self) -> list[str]:
-        """The databases that have its table, as the site's routers say."""
-        return [alias for alias in connections if router.allow_migrate_model(alias, self.model)]
 
     def names(self, using: str) -> Names:
         """The names in the rows of one database."""

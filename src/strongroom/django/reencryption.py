@@ -1,7 +1,8 @@
 """Moving the cells of a column to the primary version: in windows, resumable, and never over somebody's newer value.
 
-What was moved already is left out by the database, so a run that was stopped is simply started again. Every row is a
-compare and swap, so several processes may run at once, and the site may go on writing.
+What was moved already is left out by the database, so a run that was stopped is simply started again. Where there is a
+blind index every cell is opened, for only what is in it tells whether its mark is the right one. Every row is a compare
+and swap, so several processes may run at once, and the site may go on writing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from strongroom.model.version import Version
 Change = tuple[Row, bytes, bytes | None]
 SHOWN = 10
 """Keys of broken cells that are kept to be shown."""
+PASSES = 3
+"""How often a column is gone through where others write at the same time."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from strongroom.django.file_columns import FileColumn, all_file_columns
 from strongroom.django.file_moving import FileVersions, count_files
 from strongroom.django.storage import EncryptedStorage, encrypted_storages
 from strongroom.django.switching import is_unfinished
-from strongroom.django.tally import Tally, answering
+from strongroom.django.tally import Tally, answering, uses_at
 from strongroom.errors import StoreError
 from strongroom.keystore.in_use import InUse, Use
 from strongroom.model.keyset import Keyset
@@ -38,13 +38,12 @@ class InFiles:
         found: list[Use] = []
         for alias, storage in listed_storages(self._alias).items():
             if storage.keyset == keyset.name:
-                found += _uses(place_of(alias), count_listed(alias, storage))
+                found += uses_at(place_of(alias), count_listed(alias, storage))
         for column in all_file_columns():
             if column.store == self._alias and column.storage.keyset == keyset.name and not is_listed(column):
                 for using in column.databases():
-                    place = column.label if using == "default" else f"{column.label} in {using!r}"
                     with answering(column.label, using):
-                        found += _uses(f"the files of {place}", count_files(column, using))
+                        found += uses_at(f"the files of {column.place(using)}", count_files(column, using))
         return found
 
 
@@ -106,10 +105,6 @@ def _readable(alias: str) -> Iterator[None]:
             f"the files of STORAGES[{alias!r}] cannot be gone through: {type(error).__name__}",
             hint="manage.py check; then try again",
         ) from None
-
-
-def _uses(place: str, tallies: list[Tally]) -> list[Use]:
-    return [Use(place=place, version=t.version, count=t.count) for t in tallies if t.version is not None]
 
 
 def _conforms(files: InFiles) -> InUse:

@@ -6,7 +6,7 @@ It is also what a keystore asks before a version is destroyed (strongroom.keysto
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -168,14 +168,9 @@ class InColumns:
                 continue
             versions = Versions(column, only=keyset)
             for using in column.databases():
-                place = column.label if using == "default" else f"{column.label} in {using!r}"
                 with answering(column.label, using):
                     counted = tally(Cells(column, using), versions)
-                found += [
-                    Use(place=place, version=each.version, count=each.count)
-                    for each in counted
-                    if each.version is not None
-                ]
+                found += uses_at(column.place(using), counted)
         return found
 
     def _marks(self, column: Column) -> list[Use]:
@@ -183,13 +178,18 @@ class InColumns:
         for using in column.databases():
             with answering(column.label, using):
                 counted = versions_of_marks(Cells(column, using))
-            place = f"the blind index of {column.label}" + ("" if using == "default" else f" in {using!r}")
+            place = f"the blind index of {column.place(using)}"
             found += [
                 Use(place=place, version=version, count=count)
                 for version, count in sorted(counted.items(), key=lambda each: each[0] or 0)
                 if version is not None
             ]
         return found
+
+
+def uses_at(place: str, counted: Iterable[Tally]) -> list[Use]:
+    """What was counted, as uses of versions."""
+    return [Use(place=place, version=each.version, count=each.count) for each in counted if each.version is not None]
 
 
 @contextmanager

@@ -17,22 +17,23 @@ from strongroom.django.cells import Cells
 from strongroom.django.columns import Column, all_columns, matching
 from strongroom.django.file_columns import FileColumn, all_file_columns
 from strongroom.django.marks import outdated_marks
-from strongroom.django.reencryption import Moved, counted, remaining, seal
+from strongroom.django.reencryption import PASSES, Moved, counted, remaining, seal
 from strongroom.django.tally import Tally, answering
 from strongroom.django.verbs.base import Verb
 from strongroom.django.verbs.reencrypt_files import of_columns, of_storages
-from strongroom.django.verbs.telling import named
+from strongroom.django.verbs.telling import facts, sentences
 from strongroom.django.workforce import move_all
 from strongroom.errors import NotFoundError, SettingsError
 from strongroom.exitcodes import DONE, WORK_REMAINS
 
 P = TypeVar("P", Column, FileColumn)
-PASSES = 3
-"""How often a column is gone through where others write at the same time."""
 
 
 class _Reencrypt:
-    help = "Encrypt encrypted columns and files again under the primary version of their keysets."
+    help = (
+        "Encrypt encrypted columns and files again under the primary version of their keysets. Of a column with a"
+        " blind index every cell is opened, each time: only what is in it tells whether its mark is the right one."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -85,17 +86,11 @@ class _Reencrypt:
         return {
             "column": column.label,
             "database": using,
-            "moved": done.moved,
-            "broken": done.broken,
-            "examples": [[str(part) for part in key] for key in done.examples],
+            **facts(done, found),
             "remaining": remaining(found) + marks + clear,
             "marks": marks,
             "clear": clear,
             "no_cells": sum(each.count for each in found if not each.sealed),
-            "versions": [
-                {"keyset": each.keyset, "version": each.version, "primary": each.primary, "count": each.count}
-                for each in found
-            ],
         }
 
 
@@ -157,27 +152,14 @@ def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, 
 def _sentences(
     column: Column, using: str, found: list[Tally], others: tuple[int, int], done: Moved, options: dict[str, Any]
 ) -> Iterator[str]:
-    place = column.label if using == "default" else f"{column.label} in {using!r}"
-    left = remaining(found)
-    marks, clear = others
+    place, (marks, clear) = column.place(using), others
     if clear:
         yield f"{place}: {clear} rows are in the clear, for EncryptColumn is under way"
     if marks:
         yield f"{place}: {marks} marks of its blind index are not under the primary of {column.field.index.keyset}"
-    if options["report"]:
-        yield from (f"{place}: {named(each)}: {each.count} cells" for each in found)
-        if not found:
-            yield f"{place}: no cells"
-        return
-    if options["dry_run"]:
-        yield f"{place}: {left} cells would be moved; {sum(each.count for each in found) - left} are under the primary"
-        return
-    yield f"{place}: {done.moved} cells moved, {left} remain"
-    if done.broken:
-        keys = ", ".join("/".join(map(str, key)) for key in done.examples)
-        yield f"{place}: {done.broken} cells do not open; the first have the primary keys {keys}"
-    if left:
-        yield from (f"{place}: {named(each)}: {each.count} cells remain" for each in found if not each.primary)
+    if options["report"] and not found:
+        yield f"{place}: no cells"
+    yield from sentences(place, done, found, options, what=" cells", first="; the first have the primary keys")
 
 
 @contextmanager

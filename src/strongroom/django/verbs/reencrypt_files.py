@@ -10,13 +10,12 @@ from django.core.management.base import BaseCommand
 
 from strongroom.django.file_columns import FileColumn
 from strongroom.django.file_moving import FileMover, count_files, move_files, move_listed
-from strongroom.django.reencryption import Moved, remaining
+from strongroom.django.reencryption import PASSES, Moved, remaining
 from strongroom.django.storage import EncryptedStorage
 from strongroom.django.stored import count_listed, listed_files, listed_storages, place_of
 from strongroom.django.tally import Tally, answering
-from strongroom.django.verbs.telling import named
+from strongroom.django.verbs.telling import facts, sentences
 
-PASSES = 3
 Progress = Callable[[str], AbstractContextManager[Callable[[int], None]]]
 
 
@@ -26,12 +25,11 @@ def of_columns(
     """Move, or count, what the rows of these columns name."""
     for column, using in places:
         done = Moved()
-        place = column.label if using == "default" else f"{column.label} in {using!r}"
         with answering(column.label, using):
             if _moves(options):
                 done = _passes(column, using, options, progress)
             found = count_files(column, using)
-        yield _told(command, f"the files of {place}", using, done, found, options)
+        yield _told(command, f"the files of {column.place(using)}", using, done, found, options)
 
 
 def of_storages(command: BaseCommand, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -64,41 +62,22 @@ def _passes(column: FileColumn, using: str, options: dict[str, Any], progress: P
 def _told(
     command: BaseCommand, place: str, using: str | None, done: Moved, found: list[Tally], options: dict[str, Any]
 ) -> dict[str, Any]:
-    left = remaining(found)
     if not options["json"]:
         for sentence in _sentences(place, using is None, done, found, options):
             command.stdout.write(sentence)
     return {
         "files": place.removeprefix("the files of "),
         "database": using,
-        "moved": done.moved,
-        "broken": done.broken,
-        "examples": [[str(part) for part in key] for key in done.examples],
-        "remaining": left,
-        "versions": [
-            {"keyset": each.keyset, "version": each.version, "primary": each.primary, "count": each.count}
-            for each in found
-        ],
+        **facts(done, found),
     }
 
 
 def _sentences(place: str, listed: bool, done: Moved, found: list[Tally], options: dict[str, Any]) -> Iterator[str]:
     left = remaining(found)
-    if options["report"]:
-        yield from (f"{place}: {named(each)}: {each.count}" for each in found)
-        if not found and not listed:
-            yield f"{place}: none"
-        return
-    if listed and not done.moved and not left:
+    if listed and not done.moved and not left and not options["report"]:
         return  # its files are those that rows name, and were told
-    if options["dry_run"]:
-        yield f"{place}: {left} would be moved; {sum(each.count for each in found) - left} are under the primary"
-        return
-    yield f"{place}: {done.moved} moved, {left} remain"
-    if done.broken:
-        keys = ", ".join("/".join(map(str, key)) for key in done.examples)
-        yield f"{place}: {done.broken} do not open: {keys}"
-    if left:
-        yield from (f"{place}: {named(each)}: {each.count} remain" for each in found if not each.primary)
-    if left and listed and not done.broken:
+    if options["report"] and not found and not listed:
+        yield f"{place}: none"
+    yield from sentences(place, done, found, options)
+    if left and listed and not done.broken and _moves(options):
         yield f"{place}: what no row names is moved in a directory only: save it anew, or delete it"
