@@ -88,6 +88,8 @@ def test_shredding_a_tenant_asks_for_its_name_and_says_what_hinders(
         with terminal(monkeypatch, typed), pytest.raises(CommandError, match="was not what was typed"):
             call_command(*SHRED, stderr=shown)
     assert not doomed(school)
+    with terminal(monkeypatch, "wrong\n"), pytest.raises(CommandError, match="destroy schools/1 1 --shred"):
+        call_command(*SHRED[:3], "1", *SHRED[4:], stderr=shown)
     with terminal(monkeypatch, "schools/1\n"):
         call_command(*SHRED, stdout=StringIO(), stderr=shown)
     assert doomed(school)

@@ -109,6 +109,7 @@ def test_a_version_in_use_is_not_scheduled_and_it_is_said_where_it_is_used(ks: K
     with pytest.raises(PolicyError, match=r"version 1 in school\.Student\.ssn \(12\)") as refused:
         schedule(ks, "box", 1, reason="old")
     assert "reencrypt" in refused.value.hint
+    assert "destroy box 1 --shred" in refused.value.hint, "no more than what was asked for"
     assert ks.show("box").version(1).destroy_at is None
 
 

@@ -67,7 +67,7 @@ def schedule(
     StateError for the primary alone, and for what is destroyed.
     """
     register_named(keystore, environ)
-    _check_use(keystore, name, _wanted(keystore.show(name), number), shred)
+    _check_use(keystore, name, _wanted(keystore.show(name), number), shred, said="--all" if number is None else number)
     return keystore.doom(name, number, wait_s=after_s, reason=reason)
 
 
@@ -94,7 +94,7 @@ def destroy_due(
         uses: tuple[Use, ...] = ()
         problem = ""
         try:
-            uses = _check_use(keystore, keyset.name, numbers, shred)
+            uses = _check_use(keystore, keyset.name, numbers, shred, said="--due")
             keystore.destroy(keyset.name, numbers)
         except ClosedError:
             raise
@@ -136,7 +136,10 @@ def _wanted(keyset: Keyset, number: int | None) -> tuple[int, ...]:
     return tuple(version.number for version in keyset.alive) if number is None else (keyset.version(number).number,)
 
 
-def _check_use(keystore: KeyStore, name: str, numbers: Sequence[int], shred: Confirm | None) -> tuple[Use, ...]:
+def _check_use(
+    keystore: KeyStore, name: str, numbers: Sequence[int], shred: Confirm | None, *, said: str | int
+) -> tuple[Use, ...]:
+    """PolicyError for versions in use, unless that is meant. `said`: which they are, in the words of the command."""
     uses = tuple(use for use in keystore.uses(name) if use.version in numbers and use.count)
     if shred is not None and not uses and not keystore.has_reports and not shred(name, uses):
         raise PolicyError(
@@ -149,6 +152,6 @@ def _check_use(keystore: KeyStore, name: str, numbers: Sequence[int], shred: Con
         raise PolicyError(
             f"{name!r} still protects data: {told}{more}",
             hint="encrypt it again first: manage.py strongroom reencrypt; or have it unreadable for good:"
-            f" manage.py strongroom destroy {name} --all --shred, which asks",
+            f" manage.py strongroom destroy {name} {said} --shred, which asks",
         )
     return uses

@@ -40,7 +40,8 @@ class _Destroy:
     def run(self, command: BaseCommand, **options: Any) -> int:
         keystore = keystores[options["keystore"]]
         name, number = options["name"], options["number"]
-        confirm = _Confirm(command, yes=options["yes"]) if options["shred"] else None
+        said = "--due" if options["due"] else "--all" if options["all"] else number
+        confirm = _Confirm(command, said=said, yes=options["yes"]) if options["shred"] else None
         if options["due"]:
             done = destruction.destroy_due(keystore, only=name, shred=confirm)
             after = destruction.aftermath(keystore) if any(not each.problem for each in done) else ()
@@ -65,10 +66,11 @@ class _Destroy:
 
 
 class _Confirm:
-    """Shows what is lost on stderr, and wants the keyset's name typed."""
+    """Shows what is lost on stderr, and wants the keyset's name typed. `said`: which versions, as they were named."""
 
-    def __init__(self, command: BaseCommand, *, yes: bool) -> None:
+    def __init__(self, command: BaseCommand, *, said: str | int, yes: bool) -> None:
         self._command = command
+        self._said = said
         self._yes = yes
 
     def __call__(self, name: str, uses: Sequence[Use]) -> bool:
@@ -79,13 +81,13 @@ class _Confirm:
         if not sys.stdin.isatty():
             raise PolicyError(
                 f"{name!r} still protects data, and stdin is no terminal on which to ask whether that is to be lost",
-                hint=f"at a terminal, or with --yes: {_CALL} {name} --all --shred --yes",
+                hint=f"at a terminal, or with --yes: {_CALL} {name} {self._said} --shred --yes",
             )
         self._command.stderr.write(f"Type the keyset's name ({name}) to go on: ", ending="")
         if sys.stdin.readline().rstrip("\r\n") != name:
             raise PolicyError(
                 f"{name!r} still protects data, and its name was not what was typed: nothing is destroyed",
-                hint=f"{_CALL} {name} --all --shred, and then {name}",
+                hint=f"{_CALL} {name} {self._said} --shred, and then {name}",
             )
         return True
 
