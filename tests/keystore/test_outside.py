@@ -49,9 +49,10 @@ def test_a_file_in_the_repository_is_refused_unless_git_ignores_it_and_somebody_
                 make(keystore, path, ignored, store.environ)
             assert "--ignored" in caught.value.hint
         assert store.files() == before
-        (store.top / "link").symlink_to(store.top)
+        link = tmp_path / "elsewhere"
+        link.symlink_to(store.top)
         with pytest.raises(PolicyError, match="in the repository"):
-            make(keystore, store.top / "link" / "x.identity", False, store.environ)
+            make(keystore, link / "x.identity", False, store.environ)
         with (store.top / ".gitignore").open("a") as file:
             file.write("/secrets/\n/*.identity\n")
         kept.parent.mkdir()
