@@ -15,13 +15,11 @@ from strongroom.model.names import KeysetName, Revision, parse_name
 from strongroom.model.record import Record
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.merging import Lineage
+from strongroom.stores.seen import BESIDE
 from strongroom.stores.workers_codec import GroupRecord, decode_group, place_of
 from strongroom.stores.workers_records import WorkerGroups
 
 _Read = TypeVar("_Read", Record, GroupRecord)
-
-_GROUPS = "strongroom.workers/"
-"""Before the name of a group, as in a header; no keyset is called so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +52,8 @@ def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Adopted, ...]:
     records: list[Record] = []
     groups: list[GroupRecord] = []
     for name in wanted:
-        if name.startswith(_GROUPS):
-            groups.append(_needed(found.group(name.removeprefix(_GROUPS)), f"worker group {name!r}", "worker list"))
+        if name.startswith(BESIDE):
+            groups.append(_needed(found.group(name.removeprefix(BESIDE)), f"worker group {name!r}", "worker list"))
         else:
             records.append(_needed(found.record(name), f"keyset {name!r}", f"show {name}"))
     keystore.sealed.check_writable()
