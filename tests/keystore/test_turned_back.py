@@ -108,6 +108,35 @@ def test_a_group_that_was_removed_does_not_come_back_and_one_of_its_name_counts_
         site.publish()
 
 
+def test_nor_does_one_whose_file_was_damaged_before_it_was_removed(site: Site) -> None:
+    whole = site.group.read_bytes()
+    site.group.write_bytes(whole[:-2])
+    workers.remove_worker(site.keystore, "web")
+    assert not site.group.exists()
+    site.group.write_bytes(whole)
+    with pytest.raises(StaleError, match="revision 2 is here, and revision 2 was removed"):
+        site.publish()
+
+
+def test_an_older_group_that_changes_at_every_look_is_stale_all_the_same(site: Site) -> None:
+    older = [site.group.read_bytes()]
+    workers.revoke(site.keystore, "web", ["box"])
+    older.append(site.group.read_bytes())
+    workers.grant(site.keystore, "web", ["other"])
+
+    class Restless(WorkerGroups):
+        """Somebody exchanges the file for another older one as soon as it was read."""
+
+        def raw(self, name: str) -> bytes:
+            site.group.write_bytes(older[0])
+            older.reverse()
+            return super().raw(name)
+
+    groups = Restless(site.keystore.sealed, site.directory)
+    with pytest.raises(StaleError, match="revision 4 was seen"):
+        groups.fresh("web")
+
+
 def test_exposures_that_were_taken_away_or_turned_back_do_not_pass_for_none(site: Site) -> None:
     site.rotate_root(exposed="a laptop was stolen")
     record = site.directory / "keysets" / f"{EXPOSURES}.json"

@@ -75,20 +75,9 @@ def test_after_a_rotation_of_the_root_the_newest_root_s_branch_stands(here: Clon
 
 
 def test_a_group_that_only_the_old_branch_has_counts_once_it_is_named(here: Clone) -> None:
-    from strongroom.keystore import workers
     from strongroom.keystore.opening import open_store
 
-    here.branch("side")
-    granted(here, "create", "web", "--out", str(here.state.parent / "web.identity"))
-    granted(here, "grant", "web", "box")
-    here.commit("side")
-    here.switch("main")
-    with here.open() as keystore:
-        keystore.accept_witness()
-        workers.create_worker(keystore, "mine", here.state.parent / "mine.identity", bits=2048)
-    here.rotate_root()
-    here.commit("rotated the root")
-    here.git("merge", "--no-edit", "side")
+    brought_in(here)
     ran = here.run("publish", "--out", str(here.state.parent / "publication"), "web")
     assert (ran.status, "strongroom adopt strongroom.workers/web" in ran.stderr) == (1, True), ran.stderr
     assert here.run("adopt").text == "strongroom.workers/web\n"
@@ -104,3 +93,28 @@ def test_a_group_that_only_the_old_branch_has_counts_once_it_is_named(here: Clon
     with open_store(url, identity=here.state.parent / "web.identity", environ=here.environ) as worker:
         assert worker.names() == ("box",)
     assert here.run("--json", "adopt").json == {"waiting": []}
+
+
+def test_or_it_is_forgotten(here: Clone) -> None:
+    brought_in(here)
+    assert here.run("worker", "remove", "web").status == 0
+    assert here.run("--json", "adopt").json == {"waiting": []}
+    assert here.run("publish", "--out", str(here.state.parent / "publication"), "mine").status == 0
+    granted(here, "create", "web", "--out", str(here.state.parent / "another.identity"))
+
+
+def brought_in(here: Clone) -> None:
+    """The group `web`, and that alone, comes in by a branch from before a rotation of the root."""
+    from strongroom.keystore import workers
+
+    here.branch("side")
+    granted(here, "create", "web", "--out", str(here.state.parent / "web.identity"))
+    granted(here, "grant", "web", "box")
+    here.commit("side")
+    here.switch("main")
+    with here.open() as keystore:
+        keystore.accept_witness()
+        workers.create_worker(keystore, "mine", here.state.parent / "mine.identity", bits=2048)
+    here.rotate_root()
+    here.commit("rotated the root")
+    here.git("merge", "--no-edit", "side")

@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Final
 
 from strongroom._closing import let_go
-from strongroom.errors import ConflictError, ExistsError, InvalidNameError, NotFoundError, PolicyError, StaleError
+from strongroom.errors import (
+    ConflictError,
+    ExistsError,
+    FormatError,
+    IntegrityError,
+    InvalidNameError,
+    NotFoundError,
+    PolicyError,
+    StaleError,
+)
 from strongroom.model.names import Revision
 from strongroom.sealing.header import Pending
 from strongroom.stores.placing import DIRECTORY, entries, make_directory, place, read_file, sweep, sync, told
@@ -85,7 +94,7 @@ class WorkerGroups:
         """Take a group as it is here now for the newest; whether it differed. As `read`."""
         with self._store.lock():
             record = self.record(name)
-            differs = self._behind(record) is not None
+            differs = self._behind(name, _mark(record)) is not None
             if differs:
                 self._store.witness.accept_mark(place_of(name), _mark(record))
         return differs
@@ -106,12 +115,12 @@ class WorkerGroups:
         """Forget a group. What was published to it stays readable to it until that expires. NotFoundError."""
         checked, shown = check_group(name), f"worker group {name!r}"
         with self._store.writing():
-            # whoever puts the file back must not give the group its keysets again
-            seen = self._fresh(checked).group.revision
+            newest = self._newest(checked)
             with self._opened("write", shown) as workers:
                 with told(shown, "write"):
                     os.unlink(f"{checked}{_ENDING}", dir_fd=workers)
-                self._store.remember_removed(place_of(checked), seen)
+                # whoever puts the file back must not give the group its keysets again
+                self._store.remember_removed(place_of(checked), newest)
                 sync(workers, shown=f"the removal of {shown}")
 
     def pending(self) -> tuple[Pending, ...]:
@@ -132,7 +141,12 @@ class WorkerGroups:
 
     def raw(self, name: str) -> bytes:
         """The bytes of a group's file, of which nothing is proven. NotFoundError."""
-        return self._raw(check_group(name))
+        checked, shown = check_group(name), f"worker group {name!r}"
+        try:
+            with self._opened("read", shown) as workers, told(shown, "read"):
+                return read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
+        except NotFoundError:
+            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
 
     def adopt(self, record: GroupRecord) -> Group:
         """Put a group under the newest root whose record the caller has found authentic under an older one.
@@ -153,35 +167,31 @@ class WorkerGroups:
         return self._directory / WORKERS / f"{name}{_ENDING}"
 
     def _record(self, name: str) -> GroupRecord:
-        checked, shown = check_group(name), f"worker group {name!r}"
-        record = decode_group(self._raw(checked), name=checked)
-        self._store.check_authentic(record.body, record.mac, root=record.root, place=place_of(checked), shown=shown)
+        record = decode_group(self.raw(name), name=name)
+        shown = f"worker group {name!r}"
+        self._store.check_authentic(record.body, record.mac, root=record.root, place=place_of(name), shown=shown)
         return record
 
-    def _raw(self, checked: str) -> bytes:
-        shown = f"worker group {checked!r}"
-        try:
-            with self._opened("read", shown) as workers, told(shown, "read"):
-                return read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
-        except NotFoundError:
-            raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
-
     def _fresh(self, name: str) -> GroupRecord:
-        record = self._record(name)
-        behind = self._behind(record)
-        attempts = _ATTEMPTS
-        while behind is not None and attempts:
+        record, attempts = self._record(name), _ATTEMPTS
+        while (behind := self._behind(name, _mark(record))) is not None:
             # between our reading and the witness's answer another process may have written, and told it
             attempts -= 1
             again = self._record(name)
-            if again.mac == record.mac:
+            if again.mac == record.mac or not attempts:
                 raise behind
-            record, behind = again, self._behind(again)
+            record = again
         return record
 
-    def _behind(self, record: GroupRecord) -> StaleError | None:
-        name = record.group.name
-        return self._store.mark_behind(place_of(name), _mark(record), shown=f"worker group {name!r}")
+    def _newest(self, name: str) -> Revision:
+        """The revision of a group that is to go; of one that counts for nothing here the newest that was seen."""
+        try:
+            return self._fresh(name).group.revision
+        except (FormatError, IntegrityError):  # it waits for 'adopt', or is damaged
+            return Revision(self._following(name, 0) - 1)
+
+    def _behind(self, name: str, mark: Mark) -> StaleError | None:
+        return self._store.mark_behind(place_of(name), mark, shown=f"worker group {name!r}")
 
     def _following(self, name: str, revision: int) -> Revision:
         """The revision after this one, and after whatever was seen of a group of this name."""
@@ -192,14 +202,14 @@ class WorkerGroups:
         """Write a group under the newest root. Under the lock."""
         shown, root = f"worker group {group.name!r}", self._store.root
         body = encode_group_body(group, root.id)
+        mac = root.record_mac(body)
         with self._top() as top:
             with told(shown, "write"):
                 sweep(top)
                 make_directory(WORKERS, directory=top)
             with self._opened("write", shown) as workers:
-                raw = join_group(body, root.record_mac(body))
-                place(raw, f"{group.name}{_ENDING}", directory=workers, top=top, shown=shown)
-        self._behind(decode_group(raw, name=group.name))  # it is news, and remembered
+                place(join_group(body, mac), f"{group.name}{_ENDING}", directory=workers, top=top, shown=shown)
+        self._behind(group.name, Mark(group.revision, mac))  # it is news, and remembered
 
     def _check_replaced(self, name: str, replaces: Revision | None) -> None:
         try:
