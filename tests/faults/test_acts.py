@@ -23,6 +23,7 @@ from strongroom.model.names import parse_name
 from strongroom.primitives.secret import SecretBytes
 from tests.faults.enduring import Endured, Standing, files
 from tests.merging.scenes import Clone
+from tests.support.faults import failed_at, points
 
 pytestmark = [pytest.mark.machine, pytest.mark.slow]
 
@@ -62,6 +63,26 @@ def test_a_backup(here: Clone, work: Path, out: Path) -> None:
             return "whole"
 
         Endured(act=lambda: create_backup(keystore, path), state=state, places=(out,), work=work).endure()
+
+
+def test_a_backup_whose_directory_cannot_be_opened_to_be_synced_is_not_left_there(
+    here: Clone, work: Path, out: Path
+) -> None:
+    with here.open() as keystore:
+
+        def act() -> str:
+            try:
+                create_backup(keystore, out / "keys.backup")
+            except StrongroomError as error:
+                return type(error).__name__
+            return "done"
+
+        steps = points(act, calls=("openat",), log=work / "strace", below=(out,))
+        assert len(steps) == 2
+        for step in steps:
+            (out / "keys.backup").unlink(missing_ok=True)
+            assert failed_at(step, "EACCES", act, log=work / "strace").told == "StoreError"
+            assert list(out.iterdir()) == []
 
 
 def test_a_restoration(here: Clone, tmp_path: Path, work: Path, out: Path) -> None:

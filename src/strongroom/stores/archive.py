@@ -70,17 +70,17 @@ def write_archive(path: Path, *, header: bytes, root_file: bytes | None, root: R
 
 def _appear(beside: Path, path: Path) -> None:
     """Give the file its name, and never one that another writer took meanwhile."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # what fails now leaves nothing
     try:
-        os.link(beside, path)
-    except FileExistsError:
-        raise ExistsError(f"{str(path)!r} exists already, and is not overwritten", hint="name a new file") from None
-    except OSError:  # a stick's file system knows no links
-        beside.rename(path)
-    else:
-        with contextlib.suppress(OSError):  # a second name of a backup that is whole
-            beside.unlink()
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            raise ExistsError(f"{str(path)!r} exists already, and is not overwritten", hint="name a new file") from None
+        except OSError:  # a stick's file system knows no links
+            beside.rename(path)
+        else:
+            with contextlib.suppress(OSError):  # a second name of a backup that is whole
+                beside.unlink()
         sync(directory, shown=f"the backup {str(path)!r}")
     finally:
         let_go(directory)

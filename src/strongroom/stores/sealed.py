@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from msgspec.structs import replace as changed
 
-from strongroom.errors import ConflictError, IntegrityError, NotFoundError, StateError
+from strongroom.errors import ConflictError, IntegrityError, NotFoundError, StaleError, StateError
 from strongroom.model.codec import encode_body, join
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, KeysetName, Revision
@@ -161,14 +161,12 @@ class SealedStore(VerifiedStore):
         self._open_roots()
         records = self._read_all()
         self._verdicts(records)
-        self.check_complete()
+        _complete(self._watch.vanished({each.keyset.name for each in records}))
         return records
 
     def check_complete(self) -> None:
         """StaleError where a record was seen that is not here."""
-        gone = self.vanished()
-        if gone:
-            raise gone[0]
+        _complete(self.vanished())
 
     def rewrap(self, names: Sequence[KeysetName]) -> int:
         """Bring these records under the newest root, those that are not yet; how many were written.
@@ -265,6 +263,11 @@ class SealedStore(VerifiedStore):
         if damage is not None:
             for record in records:
                 log.warning("keyset=%s revision=%d event=witness-not-told", record.keyset.name, record.keyset.revision)
+
+
+def _complete(gone: Sequence[StaleError]) -> None:
+    if gone:
+        raise gone[0]
 
 
 def _conforms(store: SealedStore) -> Source:

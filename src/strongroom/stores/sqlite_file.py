@@ -229,12 +229,12 @@ def _forgettable() -> type[sqlite3.Connection]:
         """
 
         def __init__(self, *args: Any, **options: Any) -> None:
+            self.process = process()  # before it opens: what does not open is let go of, too
             super().__init__(*args, **options)
-            self.process = process()
 
         def __del__(self) -> None:
             with lock:  # so that no fork comes while SQLite lets go of it
-                if getattr(self, "process", 0) == process():
+                if self.process == process():
                     close(self)
                 else:
                     abandoned.append(self)  # a parent's: it must not be closed here

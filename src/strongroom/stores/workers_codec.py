@@ -19,6 +19,7 @@ from strongroom.model.keyset import MAX_REVISION
 from strongroom.model.names import KeyId, KeysetName, Revision, RootId, format_key_id, parse_key_id, parse_name
 from strongroom.model.record import MAC_SIZE
 from strongroom.primitives.rsa import load_public
+from strongroom.stores.seen import BESIDE
 
 FORMAT: Final = 2
 MAX_GROUP: Final = 4 * 1024 * 1024
@@ -130,7 +131,7 @@ def check_group(text: str) -> str:
 
 def place_of(group: str) -> KeysetName:
     """The name by which a header lists a group whose record is under an older root; no keyset can have it."""
-    return parse_name(f"strongroom.workers/{group}", reserved=True)
+    return parse_name(f"{BESIDE}{group}", reserved=True)
 
 
 def encode_group_body(group: Group, root: RootId) -> bytes:
