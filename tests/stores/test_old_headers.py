@@ -81,13 +81,17 @@ def test_a_header_that_another_process_wrote_and_told_meanwhile_hinders_nobody(c
 
         def header_stamp(self) -> object:
             found = super().header_stamp()
-            if not overtaken:
+            if looked and not overtaken:
                 overtaken.append(checkout.open())
                 overtaken[0].replace_header(checkout.header.with_propagation(3600))
             return found
 
+    looked: list[bool] = []
     overtaken: list[SealedStore] = []
     checkout.put(new_keyset(checkout.root))
     store = SealedStore(Overtaken(checkout.place), checkout.root, checkout.header, witness=checkout.witness())
+    store.follow()
+    looked.append(True)
     assert hindrance(store) is None
+    assert overtaken
     assert store.propagation == 3600
