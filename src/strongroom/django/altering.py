@@ -8,6 +8,7 @@ before it does anything, and a schema editor before it alters the column. One wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldDoesNotExist
@@ -36,6 +37,7 @@ def follow() -> None:
 
 def refuse_plan(*, app_config: Any, plan: Any, apps: Any, using: str, **_: object) -> None:
     """StateError for a plan that would alter a column with values in it."""
+    loader = cache(lambda: MigrationLoader(connections[using]))  # it reads every migration there is
     for migration, backwards in plan or ():
         if migration.app_label != app_config.label:
             continue
@@ -43,7 +45,7 @@ def refuse_plan(*, app_config: Any, plan: Any, apps: Any, using: str, **_: objec
             model, field = _as_it_is(apps, migration.app_label, operation)
             if field is None or not model._meta.can_migrate(connections[using]):
                 continue  # made in this very plan: the schema editor looks
-            target = _as_it_was(migration, operation, using) if backwards else operation.field
+            target = _as_it_was(loader(), migration, operation) if backwards else operation.field
             if target is not None and is_encrypted(target) != is_encrypted(field):
                 _refuse_values(connections[using], model, field, target)
 
@@ -86,9 +88,8 @@ def _as_it_is(apps: Any, label: str, operation: AlterField) -> tuple[Any, Any]:
         return None, None
 
 
-def _as_it_was(migration: Any, operation: AlterField, using: str) -> Any:
+def _as_it_was(loader: Any, migration: Any, operation: AlterField) -> Any:
     """The field before the migration: what going backwards makes of it."""
-    loader: Any = MigrationLoader(connections[using])
     state = loader.project_state((migration.app_label, migration.name), at_end=False)
     known = state.models.get((migration.app_label, operation.model_name_lower))
     return None if known is None else known.fields.get(operation.name)

@@ -196,14 +196,14 @@ def move_files(
 def move_listed(mover: FileMover, names: Iterable[str]) -> Moved:
     """Move files that a listing of the storage has, whether a row names them or not: only in a directory can they be.
 
-    What no version of the keyset made is passed over: storages may share a directory.
+    What no version of the keyset made is passed over: storages may share a directory. So is what is moved already.
     """
     versions = FileVersions(mover.storage)
     done = Moved()
     swept: set[Path] = set()
     for name in names:
         _sweep(mover.storage, name, swept)
-        if versions.made(mover.start_of(name) or b"") is not None:
+        if versions.made(mover.start_of(name) or b"") not in {None, versions.primary}:
             done.add(_counted(mover.move(name, versions, None), (name,)))
     return done
 
