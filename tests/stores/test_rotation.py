@@ -68,7 +68,8 @@ def holding(checkout: Checkout, *roots: Root) -> Reopen:
         for root in roots:
             if root.ref == unverified.claims.ref:
                 header = unverified.verify(root)
-                return Unsealed(root=root, header=header, slot=header.slots[0], audience=Audience())
+                raw = encode_header(header, root)
+                return Unsealed(root=root, header=header, raw=raw, slot=header.slots[0], audience=Audience())
         raise SealError("no slot opens")
 
     return reopen

@@ -136,7 +136,8 @@ def _open_sealed(
     environ: Mapping[str, str],
 ) -> KeyStore:
     engines = Engines()
-    decode_header(store.header())  # a store that cannot be opened is told before anybody is asked for a passphrase
+    raw = store.header()
+    claimed = decode_header(raw)  # what cannot be read is told before anybody is asked for a passphrase
     try:
         offered, _ = credentials(given, engines, environ)
     finally:
@@ -145,7 +146,8 @@ def _open_sealed(
     def reopen() -> Unsealed:
         """The header of now, with the credentials of the opening: how a process follows a rotation of the root."""
         try:
-            return unseal(decode_header(store.header()), store.attachment, offered)
+            found = store.header()
+            return unseal(claimed if found == raw else decode_header(found), store.attachment, offered)
         finally:
             engines.close()
 
@@ -168,7 +170,7 @@ def _open_sealed(
             unsealed.header, unsealed.root, pin=settings.pin, witness=witness, strict=settings.strict
         )
     except ForeignStoreError:
-        if store.header() == encode_header(unsealed.header, unsealed.root):
+        if store.header() == unsealed.raw:
             raise
         # while it was opened the root was rotated, and another process has told the witness of that
         unsealed = reopen()
@@ -182,7 +184,13 @@ def _open_sealed(
     if unsealed.header.pending:
         notices = (*notices, "a rotation of the root was broken off: strongroom root rotate goes on with it")
     source = SealedStore(
-        store, unsealed.root, unsealed.header, witness=witness, audience=unsealed.audience, reopen=reopen
+        store,
+        unsealed.root,
+        unsealed.header,
+        raw=unsealed.raw,
+        witness=witness,
+        audience=unsealed.audience,
+        reopen=reopen,
     )
     if (behind := source.behind) is not None:
         notices = (*notices, f"{behind}; what is here is read, and nothing is protected or written")

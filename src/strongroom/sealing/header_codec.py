@@ -40,7 +40,7 @@ class UnverifiedHeader:
     """
 
     claims: Header
-    body: bytes
+    raw: bytes
     mac: bytes
 
     def verify(self, root: Root) -> Header:
@@ -56,7 +56,7 @@ class UnverifiedHeader:
                 f"this is root {root.number} with id {b64encode(root.id)}",
                 hint="strongroom doctor",
             )
-        root.check_header(self.body, self.mac)
+        root.check_header(self.raw[:-_TAIL_LENGTH], self.mac)
         return self.claims
 
 
@@ -95,7 +95,7 @@ def _checked(parsed: _Store, raw: bytes) -> UnverifiedHeader:
     except (SettingsError, InvalidNameError) as found:
         # laws of values, which elsewhere judge what a person typed
         raise FormatError(f"the header holds what none can hold: {found}") from None
-    return UnverifiedHeader(claims=claims, body=raw[:-_TAIL_LENGTH], mac=b64decode(tail[1].decode("ascii")))
+    return UnverifiedHeader(claims=claims, raw=raw, mac=b64decode(tail[1].decode("ascii")))
 
 
 def _text(written: _Store) -> bytes:

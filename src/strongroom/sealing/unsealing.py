@@ -23,10 +23,12 @@ from strongroom.sealing.root import Root
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsealed:
-    """A root, the header that it vouches for, by which slot it came, and who else can open the root file."""
+    """A root, the header that it vouches for, in its bytes too, by which slot it came, and who else can open the root
+    file."""
 
     root: Root
     header: Header
+    raw: bytes
     slot: AnySlot
     audience: Audience
 
@@ -64,9 +66,8 @@ def unseal(header: UnverifiedHeader, read: ReadAttachment, credentials: Sequence
     for credential in credentials:
         for slot, root in _openings(header.claims, read, credential):
             if isinstance(root, Root):
-                return Unsealed(
-                    root=root, header=header.verify(root), slot=slot, audience=audience_in(header.claims, read)
-                )
+                verified, audience = header.verify(root), audience_in(header.claims, read)
+                return Unsealed(root=root, header=verified, raw=header.raw, slot=slot, audience=audience)
             failures.append((credential, slot, root))
     raise _refusal(header.claims, failures) from None
 

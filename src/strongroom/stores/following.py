@@ -49,12 +49,12 @@ class Standing:
         return Mark.of_header(self.header, self.raw)
 
     @classmethod
-    def of(cls, root: Root, header: Header, audience: Audience | None) -> Standing:
-        """What an opened store stands on."""
+    def of(cls, root: Root, header: Header, *, raw: bytes | None, audience: Audience | None) -> Standing:
+        """What an opened store stands on. `raw` are the header's bytes, where they are at hand."""
         return cls(
             roots=Roots(root, header),
             header=header,
-            raw=encode_header(header, root),
+            raw=encode_header(header, root) if raw is None else raw,
             audience=Audience() if audience is None else audience,
         )
 
@@ -142,7 +142,7 @@ class Follower:
         return Standing(
             roots=Roots(opened.root, opened.header, former=held.roots),
             header=opened.header,
-            raw=encode_header(opened.header, opened.root),
+            raw=opened.raw,
             audience=opened.audience,
         )
 

@@ -217,17 +217,19 @@ class SealedStore(VerifiedStore):
         self, keyset: Keyset, *, replaces: Revision | None, known: Keyset | None = None, under: Root | None = None
     ) -> Record:
         """Write a keyset whose versions are sealed under the newest root, or stand so in the record that is `known`."""
-        versions = tuple([self._under_newest(each, keyset, known, under) for each in keyset.versions])
+        stood = frozenset() if known is None else frozenset([each.sealed for each in known.versions])
+        versions = tuple([self._under_newest(each, keyset, stood, under) for each in keyset.versions])
         record = self._recorded(changed(keyset, versions=versions))
         self._store.write(keyset.name, join(record.body, record.mac), replaces=replaces)
         self._told([record])
         return record
 
-    def _under_newest(self, version: Version, keyset: Keyset, known: Keyset | None, under: Root | None) -> Version:
+    def _under_newest(
+        self, version: Version, keyset: Keyset, stood: Collection[bytes | None], under: Root | None
+    ) -> Version:
         if version.sealed is None:
             return version
-        stood = known is not None and any(each.sealed == version.sealed for each in known.versions)
-        if under is not None and stood:
+        if under is not None and version.sealed in stood:
             return version if under is self.root else self._moved(version, keyset, under)
         try:
             self._material(version, keyset, self.root)

@@ -48,11 +48,12 @@ class VerifiedStore:
         root: Root,
         header: Header,
         *,
+        raw: bytes | None = None,
         witness: Witness | None = None,
         audience: Audience | None = None,
         reopen: Reopen | None = None,
     ) -> None:
-        self._stands = Standing.of(root, header, audience)
+        self._stands = Standing.of(root, header, raw=raw, audience=audience)
         self._roots: Roots | None = self._stands.roots
         self.witness: Witness = NoWitness("none was given") if witness is None else witness
         self._watch = Watch(self.witness)

@@ -49,12 +49,16 @@ def open_witness(
             )
         return NoWitness(problem)
     here = _where(checkout)
-    # a directory above may have become a link since, so that the path as it is spelled was another place then
-    others = [Path(os.path.realpath(checkout)), checkout.absolute()]
-    if searched:
-        others += [above / here.name for above in here.parent.parents]
-    path = place / f"{store.hex()}-{_mark(here)}.sqlite"
-    return FileWitness(path, store=store, others=[_mark(other) for other in others])
+
+    def others() -> list[str]:
+        """Asked for only at a first opening."""
+        # a directory above may have become a link since, so that the path as it is spelled was another place then
+        places = [Path(os.path.realpath(checkout)), checkout.absolute()]
+        if searched:
+            places += [above / here.name for above in here.parent.parents]
+        return [_mark(each) for each in places]
+
+    return FileWitness(place / f"{store.hex()}-{_mark(here)}.sqlite", store=store, others=others)
 
 
 def _where(checkout: Path) -> Path:
@@ -111,8 +115,9 @@ def _place(setting: Path | None, environ: Mapping[str, str]) -> Path | None:
 def _made(place: Path) -> str:
     """Make the directory; why it cannot be used, or nothing."""
     try:
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.mkdir(mode=0o700, exist_ok=True)
+        if not place.is_dir():
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, exist_ok=True)
         return _problem(place)
     except (OSError, ValueError) as error:
         return f"{str(place)!r} cannot be made: {getattr(error, 'strerror', None) or error}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -64,8 +64,8 @@ class FileWitness:
 
     absence = ""
 
-    def __init__(self, path: Path, *, store: StoreId, others: Sequence[str] = ()) -> None:
-        """`others` are how the names of witnesses for other places end, whose stores are rivals of this one."""
+    def __init__(self, path: Path, *, store: StoreId, others: Callable[[], Sequence[str]] = tuple) -> None:
+        """`others` tells how the names of witnesses for other places end, whose stores are rivals of this one."""
         self.path = path
         self._store = store
         self._others = others
@@ -204,7 +204,7 @@ class FileWitness:
 
     def other_stores(self) -> tuple[StoreId, ...]:
         """Other stores that were seen in this very place, or in a rival's: their witnesses end in the same digits."""
-        places = dict.fromkeys([self.path.stem.partition("-")[2], *self._others])
+        places = dict.fromkeys([self.path.stem.partition("-")[2], *self._others()])
         found = []
         for file in (file for place in places for file in sorted(self.path.parent.glob(f"*-{place}.sqlite"))):
             with contextlib.suppress(ValueError):

@@ -33,7 +33,9 @@ class _FernetKit(Kit):
         late = [version for version in every if version.destroy_at is not None or version.number in lapsed]
         lasting = [version for version in sound if version not in late]
         self.ring = FernetRing([pairs[version.number] for version in lasting]) if lasting else None
-        self.ring_with_compromised = FernetRing([pairs[version.number] for version in every]) if every else None
+        self.ring_with_compromised = self.ring
+        if len(lasting) < len(every):
+            self.ring_with_compromised = FernetRing([pairs[version.number] for version in every])
         # tokens name no version: those of versions that nobody should need any more are tried last, to tell of them
         self.late = [guard(snapshot, v, FernetRing([pairs[v.number]])) for v in late if v in sound]
         whole = [version for version in sound if version.number not in lapsed]
@@ -41,7 +43,8 @@ class _FernetKit(Kit):
         self.protect: FernetKey | Counted | None = None
         if self.refusal is None:
             version = self.protecting
-            self.protect = self.counted(FernetKey(self.material(version)))
+            unwrapped = pairs.get(version.number)  # a policy may let it protect, and nothing process
+            self.protect = self.counted(FernetKey(self.material(version) if unwrapped is None else unwrapped[0]))
 
 
 class Fernet(Handle[_FernetKit]):
