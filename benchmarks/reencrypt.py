@@ -117,7 +117,7 @@ def _mover(model: type[models.Model], processes: int) -> Callable[[], object]:
 
     def move() -> None:
         done = move_all(
-            column, "default", processes=processes, size=BATCH, compromised_too=False, progress=lambda count: None
+            column, "default", processes=processes, size=BATCH, compromised_too=False, tell=lambda moved: None
         )
         assert done.moved == ROWS
 

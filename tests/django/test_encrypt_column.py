@@ -193,7 +193,7 @@ def test_one_that_was_stopped_goes_on_at_every_step(releases: Releases) -> None:
     pupils(releases)
     before = values(releases.old)
 
-    def stop(count: int) -> None:
+    def stop(moved: object) -> None:
         raise KeyboardInterrupt
 
     old, beside = releases.old, releases.beside
@@ -201,7 +201,7 @@ def test_one_that_was_stopped_goes_on_at_every_step(releases: Releases) -> None:
         with connection.schema_editor(atomic=False) as editor:
             _begin(editor, old, old._meta.get_field("ssn"), beside._meta.get_field("ssn"))
         with pytest.raises(KeyboardInterrupt):
-            seal(cells(beside), size=3, progress=stop)
+            seal(cells(beside), size=3, tell=stop)
     assert cells(beside).clear() == 14
     assert values(beside) == before
     for _ in range(2):  # stopped after the last step, before Django wrote it down

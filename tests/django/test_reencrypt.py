@@ -135,14 +135,14 @@ def test_one_that_was_stopped_goes_on_where_it_stopped(keystore: KeyStore) -> No
     keystore.rotate(COLUMNS, now=True)
     windows = 0
 
-    def stop(count: int) -> None:
+    def stop(moved: object) -> None:
         nonlocal windows
         windows += 1
         if windows == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        move(cells(Student, "ssn"), size=5, progress=stop)
+        move(cells(Student, "ssn"), size=5, tell=stop)
     assert "30 cells would be moved; 15 are under the primary" in said("--dry-run", "strongroom", status=WORK_REMAINS)
     assert "Student.ssn: 30 cells moved, 0 remain" in said("strongroom.student.ssn")
 

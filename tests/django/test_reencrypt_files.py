@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -16,39 +14,18 @@ import pytest
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import FileSystemStorage, InMemoryStorage, Storage, storages
 from django.core.management import CommandError, call_command
-from django.db import connections, models
-from django.test import override_settings
-from django.test.utils import isolate_apps
+from django.db import connections
 
 from strongroom.django import switching
-from strongroom.django.encrypted import BlindIndex, encrypted
-from strongroom.django.file_columns import FileColumn
-from strongroom.django.file_moving import FileMover, FileVersions, move_files
+from strongroom.django.file_moving import FileMover, move_files
 from strongroom.django.storage import EncryptedStorage
-from strongroom.django.testing import override_keystore
 from strongroom.errors import PolicyError
-from strongroom.exitcodes import DONE, REFUSED, WORK_REMAINS
+from strongroom.exitcodes import REFUSED, WORK_REMAINS
 from strongroom.keystore.destruction import schedule
-from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.in_use import Use
-from tests.django.conftest import of_its_own
-from tests.django.tables import APP, tables
+from tests.django.file_sites import FILES, Site, file_site, said, text
 
-FILES, NAMES, INDEX = "files", "names", "index"
 LONG = b"page after page " * 20_000
-
-
-class Kept(InMemoryStorage):
-    """Memory with an empty beginning for each test: a storage that renames nothing and replaces nothing."""
-
-    interfere: Callable[[str], object] | None = None
-
-    def _save(self, name: str, content: File[Any]) -> str:
-        saved = super()._save(name, content)
-        if self.interfere is not None:
-            told, self.interfere = self.interfere, None
-            told(saved)
-        return saved
 
 
 class Overwriting(InMemoryStorage):
@@ -62,104 +39,10 @@ class Overwriting(InMemoryStorage):
         return super()._save(name, content)
 
 
-def at(alias: str) -> Callable[[], Storage]:
-    return {"directory": in_directory, "memory": in_memory}[alias]
-
-
-def in_directory() -> Storage:
-    return storages["directory"]
-
-
-def in_memory() -> Storage:
-    return storages["memory"]
-
-
-OURS = "strongroom.django.storage.EncryptedStorage"
-
-
-def settings_for(directory: Path) -> dict[str, Any]:
-    below = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(directory)}}
-    memory = {"BACKEND": f"{__name__}.Kept"}
-    return {
-        "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
-        "directory": {"BACKEND": OURS, "OPTIONS": {"storage": below, "keyset": FILES}},
-        "memory": {"BACKEND": OURS, "OPTIONS": {"storage": memory, "keyset": FILES}},
-    }
-
-
-class Site:
-    """Models whose files lie in the storages of the test, and what is done to them."""
-
-    def __init__(self, directory: Path, keystore: KeyStore) -> None:
-        self.directory, self.keystore = directory, keystore
-        with isolate_apps():
-
-            class Scan(models.Model):
-                title = models.CharField(max_length=20)
-                page = models.FileField(storage=in_directory, null=True, blank=True)
-
-                class Meta:
-                    app_label = APP
-
-            class Remote(models.Model):
-                id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-                page = models.FileField(storage=in_memory, upload_to="scans", max_length=40)
-
-                class Meta:
-                    app_label = APP
-
-            class Hidden(models.Model):
-                id = models.UUIDField(primary_key=True, default=uuid.uuid4)
-                page = encrypted(models.FileField(storage=in_memory), keyset=NAMES, context="id")
-                other = encrypted(models.FileField(storage=in_memory), keyset=NAMES, index=BlindIndex(INDEX))
-
-                class Meta:
-                    app_label = APP
-
-        self.Scan, self.Remote, self.Hidden = Scan, Remote, Hidden
-
-    def models(self) -> tuple[type[models.Model], ...]:
-        return self.Scan, self.Remote, self.Hidden
-
-    def saved(self, model: Any, content: bytes, name: str = "a.txt", field: str = "page", **values: Any) -> Any:
-        made = model(**values)
-        getattr(made, field).save(name, ContentFile(content), save=False)
-        if model is self.Hidden and field == "page":
-            made.other.save("other.txt", ContentFile(b"other"), save=False)
-        made.save()
-        return made
-
-    def version(self, storage: Any, name: str) -> int | None:
-        return FileVersions(storage).made(storage.start_of(name))
-
-    def column(self, model: type[models.Model], name: str = "page") -> FileColumn:
-        return FileColumn(model._meta.get_field(name))
-
-    def rotate(self) -> None:
-        self.keystore.rotate(FILES, now=True)
-
-
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    kinds = {FILES: "aes256-gcm", NAMES: "aes256-gcm", INDEX: "hmac-sha256"}
-    directory = tmp_path / "files"
-    with override_settings(STORAGES=settings_for(directory)), override_keystore(kinds) as opened:
-        made = Site(directory, opened)
-        with tables(of_its_own(tmp_path), *made.models()):
-            yield made
-
-
-def text(file: Any) -> bytes:
-    with file:
-        return bytes(file.read())
-
-
-def said(*arguments: str, status: int = DONE) -> str:
-    out, err = StringIO(), StringIO()
-    with nullcontext() if status == DONE else pytest.raises(SystemExit) as ended:
-        call_command("strongroom", "reencrypt", *arguments, stdout=out, stderr=err)
-    assert ended is None or ended.value.code == status, out.getvalue()
-    return out.getvalue() + err.getvalue()
+    with file_site(tmp_path) as made:
+        yield made
 
 
 def refused(*arguments: str) -> str:

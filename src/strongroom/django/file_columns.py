@@ -14,7 +14,7 @@ from django.core.exceptions import FieldError
 from django.core.files.storage import InvalidStorageError
 from django.db import connections, models
 
-from strongroom.django.cells import Cells, Row
+from strongroom.django.cells import Cells, Key, Row
 from strongroom.django.columns import Column, ModelColumn
 from strongroom.django.encrypted import is_encrypted
 from strongroom.django.fields.binding import associated_data
@@ -72,8 +72,12 @@ class Named:
 class Names(Protocol):
     """The names of files in the rows of a table."""
 
-    def windows(self, size: int) -> Iterator[list[Named]]:
-        """Rows that name a file, in the order of their keys, `size` at a time."""
+    def windows(self, size: int, *, after: Key | None = None, upto: Key | None = None) -> Iterator[list[Named]]:
+        """Rows that name a file, in the order of their keys, `size` at a time; above the one, not above the other."""
+        ...
+
+    def bounds(self, parts: int) -> list[tuple[Key | None, Key | None]]:
+        """So many ranges (after, upto] of keys with about as many rows each, which together are all keys."""
         ...
 
     def swap(self, row: Named, new: str) -> bool:
@@ -90,24 +94,31 @@ class _PlainNames:
         self._rows = field.model._base_manager.using(using)
         self._name = field.name
 
-    def windows(self, size: int) -> Iterator[list[Named]]:
-        rows = self._rows.order_by("pk").exclude(**{self._name: ""}).exclude(**{self._name: None})
-        after: Any = None
+    def windows(self, size: int, *, after: Key | None = None, upto: Key | None = None) -> Iterator[list[Named]]:
+        rows = self._named()
+        if upto is not None:
+            rows = rows.filter(pk__lte=_pk(upto))
         while True:
-            found = rows if after is None else rows.filter(pk__gt=after)
-            window = [
-                Named(pk if isinstance(pk, tuple) else (pk,), str(name), str(name))
-                for pk, name in found.values_list("pk", self._name)[:size]
-            ]
+            found = rows if after is None else rows.filter(pk__gt=_pk(after))
+            window = [Named(_key(pk), str(name), str(name)) for pk, name in found.values_list("pk", self._name)[:size]]
             if window:
                 yield window
             if len(window) < size:
                 return
-            after = window[-1].key if len(window[-1].key) > 1 else window[-1].key[0]
+            after = window[-1].key
+
+    def bounds(self, parts: int) -> list[tuple[Key | None, Key | None]]:
+        pks = self._named().values_list("pk", flat=True)
+        total = pks.count()
+        marks = [_key(pk) for part in range(1, parts) for pk in pks[total * part // parts :][:1]]
+        marks = list(dict.fromkeys(marks))
+        return list(zip([None, *marks], [*marks, None], strict=True))
+
+    def _named(self) -> Any:
+        return self._rows.order_by("pk").exclude(**{self._name: ""}).exclude(**{self._name: None})
 
     def swap(self, row: Named, new: str) -> bool:
-        pk = row.key if len(row.key) > 1 else row.key[0]
-        return bool(self._rows.filter(pk=pk, **{self._name: row.held}).update(**{self._name: new}))
+        return bool(self._rows.filter(pk=_pk(row.key), **{self._name: row.held}).update(**{self._name: new}))
 
     def names(self, name: str) -> bool | None:
         return bool(self._rows.filter(**{self._name: name}).exists())
@@ -119,10 +130,13 @@ class _SealedNames:
         self._cells = Cells(column, using)
         self._connection = connections[using]
 
-    def windows(self, size: int) -> Iterator[list[Named]]:
-        for rows in self._cells.windows(size):
+    def windows(self, size: int, *, after: Key | None = None, upto: Key | None = None) -> Iterator[list[Named]]:
+        for rows in self._cells.windows(size, after=after, upto=upto):
             window = [Named(row.key, self._opened(row), row) for row in rows]
             yield [row for row in window if row.name != ""]
+
+    def bounds(self, parts: int) -> list[tuple[Key | None, Key | None]]:
+        return self._cells.bounds(parts)
 
     def _opened(self, row: Row) -> str | None:
         try:
@@ -141,3 +155,12 @@ class _SealedNames:
 
     def names(self, name: str) -> bool | None:
         return None
+
+
+def _key(pk: Any) -> Key:
+    return pk if isinstance(pk, tuple) else (pk,)
+
+
+def _pk(key: Key) -> Any:
+    """The key as the ORM has it: a composite one is a tuple."""
+    return key if len(key) > 1 else key[0]

@@ -20,9 +20,10 @@ from django.core.files.base import File
 from django.db import transaction
 
 from strongroom.django import switching
+from strongroom.django.cells import Key
 from strongroom.django.connections import keystores
 from strongroom.django.file_columns import FileColumn, all_file_columns
-from strongroom.django.reencryption import SHOWN, Moved
+from strongroom.django.reencryption import SHOWN, Moved, Tell
 from strongroom.django.storage import EncryptedStorage
 from strongroom.django.tally import Tally
 from strongroom.errors import ConflictError, DecryptionError, FormatError, StateError, StoreError
@@ -175,21 +176,28 @@ class FileMover:
 
 
 def move_files(
-    column: FileColumn, using: str, mover: FileMover, *, progress: Callable[[int], None] = lambda count: None
+    column: FileColumn,
+    using: str,
+    mover: FileMover,
+    *,
+    after: Key | None = None,
+    upto: Key | None = None,
+    tell: Tell = lambda moved: None,
 ) -> Moved:
-    """Move the files that the rows of a column name. Raises StateError where nothing protects, StoreError."""
+    """Move the files that a range of rows names. Raises StateError where nothing protects, StoreError."""
     versions, names = FileVersions(column.storage), column.names(using)
     done = Moved()
     swept: set[Path] = set()
-    for rows in names.windows(WINDOW):
+    for rows in names.windows(WINDOW, after=after, upto=upto):
         for row in rows:
             if row.name is None:
-                done.add(Moved(read=1, broken=1, examples=[row.key]))
-                continue
-            _sweep(mover.storage, row.name, swept)
-            held = InItsRow(partial(names.swap, row), using, column.field.max_length)
-            done.add(_counted(mover.move(row.name, versions, held), row.key))
-        progress(len(rows))
+                now = Moved(read=1, broken=1, examples=[row.key])
+            else:
+                _sweep(mover.storage, row.name, swept)
+                held = InItsRow(partial(names.swap, row), using, column.field.max_length)
+                now = _counted(mover.move(row.name, versions, held), row.key)
+            done.add(now)
+            tell(now)  # of each: a file may be long
     return done
 
 

@@ -53,6 +53,10 @@ class Moved:
         self.examples = [*self.examples, *other.examples][:SHOWN]
 
 
+Tell = Callable[[Moved], None]
+"""Is told what was done to each range of rows, when it is done."""
+
+
 def move(
     cells: Cells,
     *,
@@ -60,19 +64,20 @@ def move(
     after: Key | None = None,
     upto: Key | None = None,
     compromised_too: bool = False,
-    progress: Callable[[int], None] = lambda count: None,
+    tell: Tell = lambda moved: None,
 ) -> Moved:
     """Bring a range of rows under the primary of their keysets. Raises StateError where nothing protects."""
     done = Moved()
     for rows in cells.windows(size, after=after, upto=upto, without=_done_already(cells)):
         changes, broken = _changes(cells, rows, compromised_too=compromised_too)
         moved = cells.swap(changes)
-        done.add(Moved(len(rows), moved, len(changes) - moved, len(broken), [row.key for row in broken[:SHOWN]]))
-        progress(len(rows))
+        now = Moved(len(rows), moved, len(changes) - moved, len(broken), [row.key for row in broken[:SHOWN]])
+        done.add(now)
+        tell(now)
     return done
 
 
-def seal(cells: Cells, *, size: int, progress: Callable[[int], None] = lambda count: None) -> Moved:
+def seal(cells: Cells, *, size: int, tell: Tell = lambda moved: None) -> Moved:
     """Give a cell to every row that is still in the clear, while EncryptColumn is under way."""
     field, connection = cells.column.field, connections[cells.using]
     done = Moved()
@@ -88,8 +93,9 @@ def seal(cells: Cells, *, size: int, progress: Callable[[int], None] = lambda co
             else:
                 changes.append((row, field.seal_value(value, connection=connection, context=context)))
         put = cells.fill(changes)
-        done.add(Moved(len(rows), put, len(changes) - put, len(broken), [row.key for row in broken[:SHOWN]]))
-        progress(len(rows))
+        now = Moved(len(rows), put, len(changes) - put, len(broken), [row.key for row in broken[:SHOWN]])
+        done.add(now)
+        tell(now)
     return done
 
 

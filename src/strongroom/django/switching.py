@@ -44,11 +44,9 @@ def switch(path: Path, pieces: Iterable[bytes], *, instead_of: bytes) -> bool:
 
     Owner, mode and times stay. OSError where the directory takes no file, or no lock.
     """
-    beside = path.parent / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
-    written = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    beside, written = _begun(path.parent)
     try:
         try:
-            fcntl.flock(written, fcntl.LOCK_EX)  # `sweep` leaves it alone while this process lives
             with os.fdopen(os.dup(written), "wb") as file:
                 for piece in pieces:
                     file.write(piece)
@@ -84,6 +82,22 @@ def is_unfinished(name: str) -> bool:
     """Whether a file of this name is one that `switch` is writing, or has left."""
     base = name.rpartition("/")[2]
     return base.startswith(_PREFIX) and base.endswith(_SUFFIX)
+
+
+def _begun(directory: Path) -> tuple[Path, int]:
+    """A new file in here and its descriptor, locked: `sweep` leaves it alone while this process lives."""
+    while True:
+        beside = directory / f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}"
+        written = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(written, fcntl.LOCK_EX)
+            if os.fstat(written).st_nlink:
+                return beside, written
+        except BaseException:
+            os.close(written)
+            beside.unlink(missing_ok=True)
+            raise
+        os.close(written)  # another process swept here before it was locked
 
 
 def _renamed(beside: Path, path: Path, instead_of: bytes) -> bool:

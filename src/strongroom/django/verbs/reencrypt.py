@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
@@ -17,7 +17,7 @@ from strongroom.django.cells import Cells
 from strongroom.django.columns import Column, all_columns, matching
 from strongroom.django.file_columns import FileColumn, all_file_columns
 from strongroom.django.marks import outdated_marks
-from strongroom.django.reencryption import PASSES, Moved, counted, remaining, seal
+from strongroom.django.reencryption import PASSES, Moved, Tell, counted, remaining, seal
 from strongroom.django.tally import Tally, answering
 from strongroom.django.verbs.base import Verb
 from strongroom.django.verbs.reencrypt_files import of_columns, of_storages
@@ -44,7 +44,11 @@ class _Reencrypt:
         parser.add_argument("--database", metavar="ALIAS", help="Only this one; else each that has the table.")
         parser.add_argument("--batch-size", type=_count, default=1000, metavar="N", help="Rows a transaction (1000).")
         parser.add_argument(
-            "--processes", type=_count, default=1, metavar="N", help="Processes that share the work (1)."
+            "--processes",
+            type=_count,
+            default=1,
+            metavar="N",
+            help="Processes that share the work (1). Where another process does not see what one does, it is one.",
         )
         parser.add_argument(
             "--compromised-too",
@@ -131,14 +135,14 @@ def _moved(command: BaseCommand, column: Column, using: str, options: dict[str, 
     done = Moved()
     done.add(sealed)
     for _ in range(PASSES):
-        with _progress(command, Cells(column, using).count(), column.label) as progress:
+        with _progress(command, Cells(column, using).count(), column.label) as tell:
             passed = move_all(
                 column,
                 using,
                 processes=options["processes"],
                 size=options["batch_size"],
                 compromised_too=options["compromised_too"],
-                progress=progress,
+                tell=tell,
             )
         done.add(passed)
         done.broken = sealed.broken + passed.broken
@@ -163,14 +167,14 @@ def _sentences(
 
 
 @contextmanager
-def _progress(command: BaseCommand, total: int | None, label: str) -> Iterator[Callable[[int], None]]:
+def _progress(command: BaseCommand, total: int | None, label: str) -> Iterator[Tell]:
     """A line on a terminal that counts; nothing where a machine reads."""
     read, shown = 0, 0.0
     terminal = command.stderr.isatty()
 
-    def tell(count: int) -> None:
+    def tell(moved: Moved) -> None:
         nonlocal read, shown
-        read += count
+        read += moved.read
         if terminal and time.monotonic() - shown > 0.2:
             shown = time.monotonic()
             of = "" if total is None else f" of {total}"

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from strongroom.django.file_columns import FileColumn
-from strongroom.django.file_moving import FileMover, count_files, move_files, move_listed
-from strongroom.django.reencryption import PASSES, Moved, remaining
+from strongroom.django.file_moving import FileMover, count_files
+from strongroom.django.file_workforce import move_all_files, move_all_listed
+from strongroom.django.reencryption import PASSES, Moved, Tell, remaining
 from strongroom.django.storage import EncryptedStorage
 from strongroom.django.stored import count_listed, listed_files, listed_storages, place_of
 from strongroom.django.tally import Tally, answering
 from strongroom.django.verbs.telling import facts, sentences
 
-Progress = Callable[[str], AbstractContextManager[Callable[[int], None]]]
+Progress = Callable[[str], AbstractContextManager[Tell]]
 
 
 def of_columns(
@@ -27,7 +29,7 @@ def of_columns(
         done = Moved()
         with answering(column.label, using):
             if _moves(options):
-                done = _passes(column, using, options, progress)
+                done = _passes(partial(_move, column, using, options, progress))
             found = count_files(column, using)
         yield _told(command, f"the files of {column.place(using)}", using, done, found, options)
 
@@ -35,7 +37,7 @@ def of_columns(
 def of_storages(command: BaseCommand, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Move, or count, what the storages of STORAGES list: files that no row names are among it."""
     for alias, storage in listed_storages(options["keystore"]).items():
-        done = move_listed(_mover(storage, options), listed_files(alias, storage)) if _moves(options) else Moved()
+        done = _passes(partial(_move_listed, alias, storage, options)) if _moves(options) else Moved()
         yield _told(command, place_of(alias), None, done, count_listed(alias, storage), options)
 
 
@@ -47,11 +49,21 @@ def _mover(storage: EncryptedStorage, options: dict[str, Any]) -> FileMover:
     return FileMover(storage, options["compromised_too"], options["no_writers"])
 
 
-def _passes(column: FileColumn, using: str, options: dict[str, Any], progress: Progress) -> Moved:
+def _move(column: FileColumn, using: str, options: dict[str, Any], progress: Progress) -> Moved:
+    mover = _mover(column.storage, options)
+    with progress(column.label) as tell:
+        return move_all_files(column, using, mover, processes=options["processes"], tell=tell)
+
+
+def _move_listed(alias: str, storage: EncryptedStorage, options: dict[str, Any]) -> Moved:
+    names = partial(listed_files, alias, storage)
+    return move_all_listed(_mover(storage, options), names, processes=options["processes"])
+
+
+def _passes(once: Callable[[], Moved]) -> Moved:
     done = Moved()
     for _ in range(PASSES):
-        with progress(column.label) as tell:
-            passed = move_files(column, using, _mover(column.storage, options), progress=tell)
+        passed = once()
         done.add(passed)
         done.broken, done.examples = passed.broken, passed.examples
         if not passed.missed:  # what somebody else saved meanwhile may be under the old version
