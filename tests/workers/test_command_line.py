@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.cli.program import STRONGROOM, program, within
+from tests.cli.program import STRONGROOM, on_terminal, program, within
 from tests.support.redis_server import RedisServer
 
 
@@ -175,3 +175,15 @@ def test_a_key_of_ones_own_and_a_rotated_one(here: Path, web: Path) -> None:
     assert (new["key"] != old["key"], new["grants"]) == (True, old["grants"])
     assert within("worker", "create", "third", "--public-key-file", "k.pub", "--protect").status == 2
     assert within("worker", "rotate", "own", "--public-key-file", "k.pub").status == 5
+
+
+def test_the_passphrase_of_an_identity_is_typed_twice(here: Path) -> None:
+    argv = ("worker", "create", "web", "--bits", "2048", "--protect")
+    good, answers = "violet anchor 42 drums", [("New passphrase", "violet anchor 42 drums\n")]
+    slip = on_terminal(*argv, cwd=here, answers=[*answers, ("again", "violet anchor 42 drum\n")])
+    assert (slip.status, "differ" in slip.stderr) == (3, True)
+    assert not (here / "web.identity").exists()
+    made = on_terminal(*argv, cwd=here, answers=[*answers, ("again", f"{good}\n")])
+    assert made.status == 0, made.stderr
+    assert good not in made.stderr
+    assert b'"memory_kib"' in (here / "web.identity").read_bytes()

@@ -73,10 +73,10 @@ class Watch:
     def vanished(self, present: Collection[KeysetName]) -> tuple[StaleError, ...]:
         """What is to be said of each record that was seen and is not among those that are here, by name."""
         try:
-            seen = self.witness.show()
+            gone = [(name, self._gone(name)) for name in sorted(self.witness.known_names().difference(present))]
         except (FormatError, StoreError):
             return ()  # each record says so
-        return tuple(stale(each.name, (vanished(each),)) for each in seen if each.revision and each.name not in present)
+        return tuple(stale(name, (found,)) for name, found in gone if found is not None)
 
     def check_follows(self, header: Header, root: Root) -> None:
         """ForeignStoreError where a root that stands in place of ours does not go on from the newest that was seen."""

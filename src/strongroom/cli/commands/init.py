@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from strongroom.cli import output
-from strongroom.cli.context import ASK, Session, ask_passphrase, examples, has_terminal, verb
+from strongroom.cli.context import ASK, Session, examples, verb
 from strongroom.cli.groups import VerbCommand
+from strongroom.cli.new_passphrases import ask_new_passphrase
 
 if TYPE_CHECKING:
     from strongroom.primitives.secret import SecretBytes
@@ -78,23 +79,10 @@ def init(
 
 def new_passphrase(session: Session) -> SecretBytes:
     """The passphrase that was given, or one that a person types twice or has made."""
-    from strongroom.errors import PassphraseError
-    from strongroom.sealing.passphrases import generate_passphrase, passphrase_from_text
-
     if session.passphrase_file != ASK:
         given = session.without_asking().passphrase()
         if given is not None:
             return given
-    if not has_terminal():
-        raise PassphraseError(
-            "there is neither a passphrase nor a terminal to ask for one on",
-            hint="strongroom --passphrase-file FILE init --passphrase",
-        )
-    first = ask_passphrase("New passphrase (empty: one is made for you)")
-    if not first:
-        made = generate_passphrase()
-        output.tell(f"your passphrase, shown this once: {made.reveal().decode()}")
-        return made
-    if first != ask_passphrase("The same again"):
-        raise PassphraseError("the two passphrases differ", hint="strongroom init --passphrase")
-    return passphrase_from_text(first)
+    return ask_new_passphrase(
+        otherwise="strongroom --passphrase-file FILE init --passphrase", retry="strongroom init --passphrase"
+    )

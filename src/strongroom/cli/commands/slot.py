@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from strongroom.cli import output
-from strongroom.cli.context import IGNORED, Session, ask_passphrase, examples, has_terminal, verb
+from strongroom.cli.context import IGNORED, Session, examples, verb
 from strongroom.cli.groups import VerbGroup
+from strongroom.cli.new_passphrases import ask_new_passphrase, make_passphrase
 from strongroom.cli.repository import counted
 from strongroom.exitcodes import CANNOT_OPEN
 
@@ -155,30 +156,17 @@ def slot_test(session: Session) -> None:
 
 
 def _passphrase(way: str, value: object) -> SecretBytes:
-    from strongroom.errors import PassphraseError
-    from strongroom.sealing.passphrases import (
-        generate_passphrase,
-        passphrase_from_descriptor,
-        passphrase_from_file,
-        passphrase_from_text,
-    )
+    from strongroom.sealing.passphrases import passphrase_from_descriptor, passphrase_from_file
 
     if way == "new_passphrase_file":
         return passphrase_from_file(Path(str(value)))
     if way == "new_passphrase_fd" and isinstance(value, int):
         return passphrase_from_descriptor(value)
-    first = ""
     if way == "passphrase":
-        if not has_terminal():
-            raise PassphraseError("there is no terminal to ask on", hint="strongroom slot add LABEL --generate")
-        first = ask_passphrase("New passphrase (empty: one is made for you)")
-    if first:
-        if first != ask_passphrase("The same again"):
-            raise PassphraseError("the two passphrases differ", hint="strongroom slot add LABEL --passphrase")
-        return passphrase_from_text(first)
-    made = generate_passphrase()
-    output.tell(f"the passphrase, shown this once: {made.reveal().decode()}")
-    return made
+        return ask_new_passphrase(
+            otherwise="strongroom slot add LABEL --generate", retry="strongroom slot add LABEL --passphrase"
+        )
+    return make_passphrase()
 
 
 def _changed(base: Path | None) -> list[str]:
