@@ -291,6 +291,33 @@ def test_a_store_in_memory_takes_every_move_and_forgets_it(place: Path) -> None:
     assert done("--store", "memory:", "list").stdout == b""
 
 
+def test_what_one_older_record_still_gives_out_is_warned_about(store: Path) -> None:
+    done("create", "box", "--type", "fernet")
+    done("import", "password", "--type", "secret", stdin=b"a password")
+    token = within("encrypt", "box", stdin=b"text").stdout
+    records = store / "keysets"
+    before = {name: (records / f"{name}.json").read_bytes() for name in ("box", "password")}
+    verbs: list[tuple[list[str], bytes]] = [
+        (["reveal", "password"], b""),
+        (["run", "--env", "A=password", "--", "true"], b""),
+        (["decrypt", "box"], token),
+        (["show", "box"], b""),
+    ]
+
+    def told(verb: list[str], given: bytes) -> Ran:
+        return program(*verb, cwd=store.parent, stdin=given) if verb[0] == "run" else within(*verb, stdin=given)
+
+    assert [told(*each).stderr for each in verbs] == [""] * len(verbs)
+    done("rotate", "box", "--now")
+    done("import", "password", "--add", stdin=b"a newer one")
+    for name, older in before.items():
+        (records / f"{name}.json").write_bytes(older)
+    for each in verbs:
+        ran = told(*each)
+        assert (ran.status, ran.stderr.count("is stale")) == (0, 1)
+        assert "strongroom witness accept" in ran.stderr
+
+
 def test_the_list_tells_what_is_turned_back_or_gone_and_one_bad_record_hides_no_other(store: Path) -> None:
     done("create", "box", "--type", "fernet")
     done("create", "calm", "--type", "fernet")

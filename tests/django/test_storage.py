@@ -81,6 +81,26 @@ def test_text_is_saved_as_utf8(storage: EncryptedStorage) -> None:
     assert storage.size(name) == 7
 
 
+@pytest.mark.parametrize("mode", ["r", "rt"])
+def test_a_file_opened_as_text_is_text_as_in_a_directory(tmp_path: Path, mode: str) -> None:
+    below = FileSystemStorage(location=tmp_path / "below")
+    plain = FileSystemStorage(location=tmp_path / "plain")
+    storage = EncryptedStorage(storage=below, keyset=KEYSET)
+    written = "Grüße\r\nan alle\n" * 20_000
+    for each in (plain, storage):
+        assert each.save("note.txt", ContentFile(written.encode())) == "note.txt"
+    told: list[list[object]] = []
+    for each in (plain, storage):
+        with each.open("note.txt", mode) as file:
+            size = file.size
+            told.append([size, list(file), file.seek(0), file.read(3), file.read(), type(file.read())])
+    assert told[0] == told[1]
+    path = tmp_path / "below" / "note.txt"
+    path.write_bytes(path.read_bytes()[:-1])
+    with storage.open("note.txt", mode) as file, pytest.raises(DecryptionError):
+        file.read()
+
+
 def test_a_taken_name_is_left_and_another_one_found(storage: EncryptedStorage) -> None:
     one, two = (storage.save("a.txt", ContentFile(data)) for data in (b"one", b"two"))
     assert one != two

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from strongroom.cli import output
-from strongroom.errors import PassphraseError
+from strongroom.errors import PassphraseError, StaleError
 
 if TYPE_CHECKING:  # importing the keystore costs some 80 ms; help and completion do without it
     from strongroom.keystore.credentials import Given
@@ -71,6 +71,13 @@ class Session:
         for notice in keystore.notices:
             output.warn(notice, as_json=self.as_json)
         return keystore
+
+    def warn_if_stale(self, keystore: KeyStore, *names: str) -> None:
+        """Say that a keyset is older here than it was: it still decrypts, and may be what somebody turned back."""
+        for name in dict.fromkeys(names):
+            hindrance = keystore.current(name).opened.hindrance
+            if isinstance(hindrance, StaleError) and not any(str(hindrance) in each for each in keystore.notices):
+                output.warn_of(hindrance, as_json=self.as_json)
 
 
 def _environment_has_passphrase() -> bool:

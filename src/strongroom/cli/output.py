@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from strongroom.errors import PolicyError, StoreError
+from strongroom.errors import PolicyError, StoreError, StrongroomError
 
 
 def shown(text: object) -> str:
@@ -148,6 +148,11 @@ def warn(text: str, *, as_json: bool) -> None:
         _tell_json({"warning": text})
     else:
         tell(f"strongroom: warning: {text}")
+
+
+def warn_of(trouble: StrongroomError, *, as_json: bool) -> None:
+    """A warning of what is no error here, with its hint."""
+    warn(f"{trouble} ({trouble.hint})" if trouble.hint else str(trouble), as_json=as_json)
 
 
 def tell_error(kind: str, message: str, hint: str, *, as_json: bool) -> None:

@@ -81,13 +81,15 @@ class EncryptedStorage(Storage):
         """The handle that seals and opens. Raises as the keystore does."""
         return keystores[self.keystore].streams(self.keyset)
 
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        if mode not in {"rb", "r"}:
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        if mode not in {"rb", "r", "rt"}:
             raise UnsupportedError(
                 f"an encrypted file is read or saved whole, not opened with mode {mode!r}",
                 hint="storage.save(name, content)",
             )
-        return self.opened(name)
+        plain = self.opened(name)
+        # text is UTF-8, as what is saved as text becomes
+        return plain if "b" in mode else File(cast("Any", io.TextIOWrapper(cast("Any", plain.file), "utf-8")), name)
 
     def opened(self, name: str, *, compromised_too: bool = False) -> File[bytes]:
         """The plaintext of a file, as `open` gives it; of one under a compromised version too, where that is asked."""

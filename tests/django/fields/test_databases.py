@@ -14,7 +14,13 @@ from tests.support.databases import SERVERS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
-OTHERS = ("test_reencrypt.py", "test_reencrypt_files.py", "test_encrypt_column.py", "test_unique_index.py")
+OTHERS = (
+    "test_reencrypt.py",
+    "test_reencrypt_files.py",
+    "test_reencrypt_processes.py",
+    "test_encrypt_column.py",
+    "test_unique_index.py",
+)
 
 
 @pytest.mark.machine

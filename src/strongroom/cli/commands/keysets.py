@@ -154,7 +154,7 @@ def list_(session: Session) -> None:
             empty="" if found.broken else "there are no keysets; 'strongroom create NAME --type TYPE' makes one",
         )
     for trouble in (*found.doubts, *found.broken):
-        output.warn(f"{trouble} ({trouble.hint})" if trouble.hint else str(trouble), as_json=session.as_json)
+        output.warn_of(trouble, as_json=session.as_json)
     if found.broken:
         click.get_current_context().exit(FAILED)
 
@@ -170,6 +170,7 @@ def show(session: Session, name: str) -> None:
 
     keystore = session.open()
     keyset = keystore.show(name)
+    session.warn_if_stale(keystore, name)
     now = keystore.clock.now()
     if session.as_json:
         output.write_json(views.keyset_json(keyset, now))

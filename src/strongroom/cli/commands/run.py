@@ -41,5 +41,6 @@ def run(session: Session, pairs: tuple[str, ...], command: tuple[str, ...]) -> N
         wanted[variable] = name
     keystore = session.open()
     environment = environment_for(keystore, wanted)
+    session.warn_if_stale(keystore, *wanted.values())
     keystore.close()
     execute(command, environment)

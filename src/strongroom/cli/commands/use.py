@@ -42,6 +42,7 @@ def decrypt(session: Session, name: str, *, associated_data: str | None, comprom
     """Decrypt standard input with NAME to standard output."""
     keystore = session.open()
     data = output.read_input()
+    session.warn_if_stale(keystore, name)
     plain = keystore.decrypt(name, data, associated_data=_bytes(associated_data), compromised_too=compromised_too)
     _write(session, name, plain, redirect=f"strongroom decrypt {name} > FILE")
 
@@ -65,6 +66,7 @@ def reveal(session: Session, name: str, *, version: int | None, terminal: bool) 
             hint=f"pipe it, or ask twice: strongroom reveal {name} --terminal",
         )
     keystore = session.open()
+    session.warn_if_stale(keystore, name)
     _write(session, name, keystore.secret(name).reveal(version), redirect=f"strongroom reveal {name} > FILE")
 
 
