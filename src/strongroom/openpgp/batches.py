@@ -50,8 +50,13 @@ def sealable(plaintext: SecretBytes, filename: str) -> bool:
     return len(plaintext) <= LARGEST and named and len(os.fsencode(filename)) <= _NAME_MAX - len(".gpg")
 
 
-def decrypt(gpg: Runner, home: Home, environ: Mapping[str, str], ciphertexts: Sequence[bytes]) -> list[SecretBytes]:
-    """Their plaintexts, in order; none at all if not every one of them opened whole, by the predicate of `status`."""
+def decrypt(
+    gpg: Runner, home: Home, environ: Mapping[str, str], ciphertexts: Sequence[bytes], *, asking: bool = True
+) -> list[SecretBytes]:
+    """Their plaintexts, in order; none at all if not every one of them opened whole, by the predicate of `status`.
+
+    Without `asking` nobody is asked for a passphrase.
+    """
     if not _possible():
         return []
     with contextlib.suppress(OSError, StoreError), _Names(environ) as names:
@@ -72,6 +77,7 @@ def decrypt(gpg: Runner, home: Home, environ: Mapping[str, str], ciphertexts: Se
             limit=_WORDS,
             inherited=names.descriptors,
             more_time=len(ciphertexts),
+            asking=asking,
         )
         if finished.ended != "itself" or finished.returncode:
             return []

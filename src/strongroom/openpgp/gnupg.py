@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeGuard
+from typing import TYPE_CHECKING, Self
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom.errors import (
@@ -23,11 +23,14 @@ from strongroom.errors import (
 from strongroom.openpgp import colons, failures, packets, surroundings
 from strongroom.openpgp.addressing import file_name_option, gpg_options, label_of, only_to, public_key, wanted_subkeys
 from strongroom.openpgp.engine import DEFAULT_LIMIT, Certificate, Engine, Opened
-from strongroom.openpgp.homes import Home, PrivateHome, UsersHome
+from strongroom.openpgp.homes import Home, PrivateHome, UsersHome, has_keyring, is_directory
 from strongroom.openpgp.naming import as_gpg_reads_it, check_lifetime, check_uid
 from strongroom.openpgp.runner import TIME_LIMIT, Runner
 from strongroom.openpgp.status import Status
 from strongroom.primitives.secret import SecretBytes
+
+if TYPE_CHECKING:
+    from strongroom.openpgp.agents import Agents
 
 _LISTING = ("--with-colons", "--fixed-list-mode", "--with-subkey-fingerprint")
 _EXPORT = ("--export-options=export-minimal,no-export-attributes", "--export")
@@ -70,6 +73,7 @@ class GnuPG:
         self._identity: SecretBytes | None = None
         self._identity_home: PrivateHome | None = None
         self._rings: dict[tuple[bytes, ...], PrivateHome] = {}
+        self._agents: Agents | None = None
         self._closed = False
 
     @classmethod
@@ -135,8 +139,9 @@ class GnuPG:
 
     def decrypt_many(self, ciphertexts: Sequence[bytes]) -> list[Opened | None]:
         """As Engine.decrypt_many: one start of gpg for several small messages; where one does not open, for none."""
-        from strongroom.openpgp import batches  # one message, which `cat` opens, does without
+        from strongroom.openpgp import agents, batches  # one message, which `cat` opens, does without
 
+        self._agents = self._agents or agents.Agents(self._environ)
         opened: list[Opened | None] = [None] * len(ciphertexts)
         small = [place for place, raw in enumerate(ciphertexts) if batches.openable(raw)]
         for chosen in batches.split(small):
@@ -145,7 +150,7 @@ class GnuPG:
             except FormatError:  # said again, and about which, where the message is opened alone
                 continue
             sealed = [ciphertexts[place] for place in chosen]
-            plaintexts = batches.decrypt(self._gpg, self._secret_home(), self._environ, sealed)
+            plaintexts = self._agents.decrypt(self._gpg, self._secret_home(), sealed)
             for place, plaintext, to in zip(chosen, plaintexts, recipients, strict=False):  # all, or none
                 opened[place] = Opened(plaintext=plaintext, recipients=to)
         return opened
@@ -241,6 +246,8 @@ class GnuPG:
         self._closed = True
         if self._identity_home is not None:
             self._identity_home.close()
+        if self._agents is not None:
+            self._agents.close()
         while self._rings:
             self._rings.popitem()[1].close()
 
@@ -251,12 +258,12 @@ class GnuPG:
         return self._runner
 
     def _has_home(self) -> bool:
-        return self._identity is not None or _is_directory(self._users_home)
+        return self._identity is not None or is_directory(self._users_home)
 
     def _secret_home(self) -> Home:
         """The home that has our secret keys: the user's, or the identity's, made and filled now if need be."""
         if self._identity is None:
-            if not _is_directory(self._users_home):
+            if not is_directory(self._users_home):
                 raise NoSecretKeyError(
                     f"there is no GnuPG home {str(self._users_home or '~/.gnupg')!r}, and so no secret key",
                     hint="set GNUPGHOME, or give this machine an identity: strongroom role create NAME",
@@ -281,7 +288,7 @@ class GnuPG:
     def _own_copies(self, fingerprints: Collection[str]) -> list[bytes]:
         """The user's copies of these public keys, which may have a revocation or a new expiry that others lack."""
         home = self._users_home
-        if self._identity is not None or not _has_ring(home):
+        if self._identity is not None or not has_keyring(home):
             return []
         named = [f"0x{fingerprint}" for fingerprint in fingerprints]
         copies = self._gpg.run(UsersHome(home), ["--no-autostart", *_EXPORT, "--", *named]).stdout.reveal()
@@ -308,19 +315,6 @@ class GnuPG:
             home, ["--no-autostart", *_EXPORT, "--", *(certificate.fingerprint for certificate in found)]
         )
         return colons.parse(listed.stdout.reveal(), transferable=packets.certificates_in(exported.stdout.reveal()))
-
-
-def _is_directory(path: Path | None) -> TypeGuard[Path]:
-    """And one that we may look into: what is not, is no home of ours."""
-    try:
-        return path is not None and path.is_dir()
-    except OSError:
-        return False
-
-
-def _has_ring(home: Path | None) -> TypeGuard[Path]:
-    """Whether there are public keys: gpg would make a keyring where there is none."""
-    return _is_directory(home) and any((home / name).exists() for name in ("pubring.kbx", "pubring.gpg"))
 
 
 def _conforms(engine: GnuPG) -> Engine:

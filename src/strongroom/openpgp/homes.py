@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from strongroom._closing import let_go
 from strongroom.errors import StoreError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_SOCKET_PATH = 107
 """Bytes of a Unix socket's path: sun_path has 108, the last of them zero (unix(7))."""
+
+KEYRINGS = ("pubring.kbx", "pubring.gpg")
+"""Where gpg keeps the public keys of a home."""
 
 _SOCKET = "S.gpg-agent"
 _LOCK = "owned"
@@ -78,6 +81,19 @@ class PrivateHome:
 
 Home = UsersHome | PrivateHome
 """Hold it for as long as gpg uses its path: a private one goes with its last holder."""
+
+
+def is_directory(path: Path | None) -> TypeGuard[Path]:
+    """And one that we may look into: what is not, is no home of ours."""
+    try:
+        return path is not None and path.is_dir()
+    except OSError:
+        return False
+
+
+def has_keyring(home: Path | None) -> TypeGuard[Path]:
+    """Whether there are public keys: gpg would make a keyring where there is none."""
+    return is_directory(home) and any((home / name).exists() for name in KEYRINGS)
 
 
 def agent_answers(socket_path: Path) -> bool:

@@ -87,13 +87,14 @@ class Runner:
         limit: int,
         inherited: Sequence[int] = (),
         more_time: float = 0.0,
+        asking: bool = True,
     ) -> Finished:
         """The same with the passphrase that was given, or, where there is none, by asking the person who is there.
 
-        Output beyond the limit is the caller's to judge.
+        Without `asking` nobody is. Output beyond the limit is the caller's to judge.
         """
         terminal = None
-        if self._passphrase is None:
+        if self._passphrase is None and asking:
             terminal = surroundings.terminal_of_person() if self._terminal is None else self._terminal or None
         return self._run(
             home,
