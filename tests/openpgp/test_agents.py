@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from tests.support.gpg import GpgHome, GpgHomes
 
-from strongroom.errors import AgentError, NoSecretKeyError, PassphraseError, StrongroomError
+from strongroom.errors import AgentError, NoSecretKeyError, OpenPGPError, PassphraseError, StrongroomError
 from strongroom.openpgp.gnupg import GnuPG
 from strongroom.primitives.secret import SecretBytes
 
@@ -247,3 +247,27 @@ def test_a_message_for_somebody_else_is_no_secret_key(alice: GpgHome, bob: GpgHo
     problem = _problem(GnuPG(environ=alice.env, terminal=""), bob.encrypt(PLAINTEXT, bob.fingerprint))
     assert isinstance(problem, NoSecretKeyError)
     assert bob.encryption_subkeys()[0][-16:] in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("says", "ends", "kind", "words"),
+    [
+        ("", "kill -9 $$", OpenPGPError, "ended by signal 9"),
+        ("", "echo gpg: the trouble >&2; exit 2", OpenPGPError, "before it read the message: 'the trouble'"),
+        ("ENC_TO 0 18 0\\nERROR pkdecrypt_failed 67141718", "exit 2", AgentError, "error 67141718"),  # ENOMEM
+        ("ENC_TO 0 18 0\\nERROR pkdecrypt_failed 67109135", "exit 2", AgentError, "error 67109135"),  # Assuan
+        ("ENC_TO 0 18 0\\nERROR pkdecrypt_failed 67108903", "exit 2", OpenPGPError, "not one whole"),  # BAD_DATA
+    ],
+)
+def test_a_gpg_that_fails_is_not_the_messages_fault(
+    alice: GpgHome, tmp_path: Path, says: str, ends: str, kind: type[StrongroomError], words: str
+) -> None:
+    program = tmp_path / "gpg"
+    lines = "".join(f"[GNUPG:] {line}\n" for line in says.split("\\n") if line)
+    program.write_text(f"#!/bin/sh\ncat >{tmp_path}/in; printf '{lines}' >/proc/self/fd/$2\n{ends}\n")
+    program.chmod(0o755)
+    problem = _problem(
+        GnuPG(environ=alice.env, program=program, terminal=""), alice.encrypt(PLAINTEXT, alice.fingerprint)
+    )
+    assert type(problem) is kind
+    assert words in str(problem)

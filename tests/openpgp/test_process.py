@@ -60,7 +60,7 @@ def test_gpg_learns_nothing_of_us(tmp_path: Path, alice: GpgHome, monkeypatch: p
     inherited = os.open(tmp_path / "inherited", os.O_CREAT | os.O_RDWR)
     os.set_inheritable(inherited, True)
     engine = GnuPG(program=program(tmp_path, WITNESS), passphrase=SecretBytes(b"canary phrase"), terminal="")
-    with pytest.raises(Exception, match="not one whole"):
+    with pytest.raises(Exception, match="before it read"):
         engine.decrypt(alice.encrypt(b"the canary sings\n", alice.fingerprint))
     os.close(inherited)
     seen = json.loads((tmp_path / "seen.json").read_text())

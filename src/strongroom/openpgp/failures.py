@@ -13,6 +13,7 @@ from strongroom.errors import (
     StrongroomError,
 )
 from strongroom.openpgp.homes import MAX_SOCKET_PATH
+from strongroom.openpgp.process import Finished
 from strongroom.openpgp.status import Status
 
 # libgpg-error, gpg-error.h: the low 16 bits are the code, bits 24 to 30 the part that reports it.
@@ -24,7 +25,10 @@ _TIMEOUT = frozenset({62})
 _NO_AGENT = frozenset({77, 78})  # NO_AGENT, AGENT
 _NO_SECKEY = frozenset({17})
 _CARD = frozenset({108, 109, 111, 112, 113, 119, 120, 127, 130})  # CARD … NO_SCDAEMON, SCDAEMON, PIN_BLOCKED
+_READ = ("ENC_TO", "NODATA", "UNEXPECTED", "BADARMOR")  # what gpg says once it has looked at the message
 _EOF = frozenset({16383})
+_SYSTEM_ERROR = 0x8000  # this bit: the low ones number an errno, as ENOMEM where the agent's locked memory is full
+_ASSUAN = range(257, 282)  # ASS_GENERAL … ASS_UNKNOWN_INQUIRE: the talk with the agent broke
 
 
 def hung(timeout: float) -> AgentError:
@@ -35,11 +39,17 @@ def hung(timeout: float) -> AgentError:
     )
 
 
-def not_opened(status: Status, *, passphrase_given: bool, identity: bool) -> StrongroomError:
+def not_opened(status: Status, finished: Finished, *, passphrase_given: bool, identity: bool) -> StrongroomError:
     """Why a message was not opened: a CannotOpenError if this process cannot, an OpenPGPError if nobody should.
 
-    The latter never says what was wrong with the message.
+    The latter never says what was wrong with the message; where it was gpg that failed, that is said.
     """
+    if finished.returncode < 0:
+        return OpenPGPError(
+            f"gpg was ended by signal {-finished.returncode}", hint="dmesg says whether memory ran out; try it again"
+        )
+    if not any(status.of(word) for word in _READ):
+        return OpenPGPError(f"gpg failed before it read the message: {finished.last_words}", hint="gpg --version")
     if not status.of("DECRYPTION_INFO"):  # gpg found no session key; what fails behind it is the message's fault
         for line in status.of("ERROR"):
             found = line.word(0) == "pkdecrypt_failed" and _unusable_key(
@@ -113,6 +123,8 @@ def _unusable_key(word: str, *, passphrase_given: bool, identity: bool) -> Canno
         return AgentError("gpg-agent does not run", hint="gpgconf --launch gpg-agent")
     if code in _CARD:
         return AgentError("the secret key is on a card that does not answer", hint="gpg --card-status")
+    if code & _SYSTEM_ERROR or code in _ASSUAN:
+        return AgentError(f"gpg-agent failed (error {number})", hint="try it again; gpg-error says what a number means")
     if code in _NO_SECKEY:
         return NoSecretKeyError(
             "gpg has no secret key for the message", hint="gpg --list-secret-keys shows what is here"

@@ -112,7 +112,7 @@ class GnuPG:
         if status.accepts_decryption(returncode=finished.returncode, length=len(finished.stdout)):
             return Opened(plaintext=finished.stdout, recipients=recipients)
         problem = failures.not_opened(
-            status, passphrase_given=self._passphrase_given, identity=self._identity is not None
+            status, finished, passphrase_given=self._passphrase_given, identity=self._identity is not None
         )
         if isinstance(problem, NoSecretKeyError):
             self._gpg.check_agent(home)
