@@ -9,7 +9,6 @@ from pathlib import Path
 from strongroom.errors import EngineMissingError, SettingsError
 from strongroom.openpgp import surroundings
 from strongroom.openpgp.engine import Engine
-from strongroom.openpgp.gnupg import GnuPG
 from strongroom.primitives.secret import SecretBytes
 
 CHOICE = "STRONGROOM_ENGINE"
@@ -39,6 +38,8 @@ def find_engine(
         raise SettingsError(f"{CHOICE} is {forced[:40]!r}", hint=f"set {CHOICE} to gnupg or sequoia, or not at all")
     if forced == "sequoia" or (forced == "" and identity is not None and _only_sequoia(environ)):
         return _sequoia(identity, passphrase, hint=_EXTRA if forced else _ANY)
+    from strongroom.openpgp.gnupg import GnuPG  # 10 ms that a host with sequoia does not pay
+
     if identity is not None:
         return GnuPG.from_identity(identity, passphrase, environ=environ)
     return GnuPG(home=home, passphrase=passphrase, environ=environ)
