@@ -23,8 +23,9 @@ from strongroom.errors import (
     SettingsError,
     StoreError,
 )
+from strongroom.keystore.drilling import drill_recovery
 from strongroom.keystore.opening import open_store
-from strongroom.keystore.recovery import create_recovery, drill_recovery, restore_recovery, shares_of_file
+from strongroom.keystore.recovery import create_recovery, restore_recovery, shares_of_file
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.shares import Share, read_shares

@@ -10,6 +10,7 @@ from strongroom._encoding import Timestamp, format_time
 from strongroom.errors import ClosedError, FormatError, StoreError, StrongroomError
 from strongroom.keystore import acts
 from strongroom.keystore.counting import NEAR, limit_of
+from strongroom.keystore.drills import RECOVERY, sharings
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, KeysetName, is_reserved
@@ -31,17 +32,20 @@ class Work(Enum):
     """The time in which what a version protected is read ends: move the data, then let the version go."""
     DESTROY = "destroy"
     """The day that was set for a destruction."""
+    DRILL = "drill"
+    """Recovery shares were never tried, or not for long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """One thing to do. `at`: by when. `stated`: the policy or a person says so; else it is usual (SP 800-57, table 1).
+    """One thing to do, with a version or, where that is None, with paper. `at`: by when.
 
-    `by_hand`: no command can do it alone, because a value comes from outside (a `secret`), or data is to be moved.
+    stated: the policy or a person says so; else it is usual (SP 800-57, table 1). by_hand: no command can do it alone,
+    because a value comes from outside (a `secret`), data is to be moved, or people come together.
     """
 
     keyset: KeysetName
-    version: int
+    version: int | None
     work: Work
     why: str
     at: Timestamp
@@ -83,7 +87,23 @@ def due(keystore: KeyStore, *, within_s: int = 0) -> tuple[Duty, ...]:
         for duty in duties(keyset, now, totals, propagation_s=usual)
         if duty.at <= until
     ]
-    return tuple(sorted(found, key=lambda duty: (duty.at, duty.keyset, duty.version, duty.work.value)))
+    found += [duty for duty in _drills(keystore) if duty.at <= until]
+    return tuple(sorted(found, key=lambda duty: (duty.at, duty.keyset, duty.version or 0, duty.work.value)))
+
+
+def _drills(keystore: KeyStore) -> Iterator[Duty]:
+    for each in sharings(keystore):
+        if each.due is not None:
+            yield Duty(
+                keyset=RECOVERY,
+                version=None,
+                work=Work.DRILL,
+                why=each.why,
+                at=each.due,
+                stated=True,
+                owner="",
+                by_hand=True,
+            )
 
 
 def duties(

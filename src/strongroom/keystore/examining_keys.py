@@ -10,6 +10,7 @@ from strongroom._encoding import Timestamp, format_time
 from strongroom.blackbox.overview import days_left
 from strongroom.errors import StrongroomError
 from strongroom.keystore.adopting import adoptable
+from strongroom.keystore.drills import sharings
 from strongroom.keystore.exposures import EXPOSURES, strangers
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.findings import Finding
@@ -40,6 +41,7 @@ def look_at_keys(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Fin
         except StrongroomError:
             continue  # told already
     yield from _strangers(keystore.sealed)
+    yield from _drills(keystore)
     yield from _gone(keystore)
     yield from _weak(keysets)
     yield from _clock(keysets, keystore.clock.now())
@@ -94,6 +96,17 @@ def _recipients(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Find
                 yield Finding(level="warning", about="admins", fact=fact, hint=hint)
     finally:
         engine.close()
+
+
+def _drills(keystore: KeyStore) -> Iterator[Finding]:
+    """Shares that nobody tried for as long as the store says, or ever."""
+    try:
+        found = sharings(keystore)
+    except StrongroomError:
+        return  # told already
+    for each in found:
+        if each.due is not None and each.due <= keystore.clock.now():
+            yield Finding(level="warning", about="recovery", fact=each.why, hint="strongroom recovery drill")
 
 
 def _gone(keystore: KeyStore) -> Iterator[Finding]:

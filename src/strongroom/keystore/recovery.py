@@ -20,6 +20,7 @@ from strongroom.errors import (
 from strongroom.keystore import acts
 from strongroom.keystore.admins import add_admin
 from strongroom.keystore.credentials import Given
+from strongroom.keystore.drills import RECOVERY, note_made
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, directory_of
@@ -30,13 +31,12 @@ from strongroom.model.names import StoreId
 from strongroom.openpgp.discovery import find_engine
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.primitives.secret import SecretBytes
-from strongroom.sealing.credentials import WithIdentity
 from strongroom.sealing.header_codec import UnverifiedHeader, decode_header
 from strongroom.sealing.hpke import HpkeSlot
 from strongroom.sealing.passphrase import PassphraseSlot
 from strongroom.sealing.private_files import MAX_PRIVATE_FILE, read_private_file, write_private_file
 from strongroom.sealing.shares import LABEL, Share, join_shares, read_shares, share_slot
-from strongroom.sealing.unsealing import describe, unseal
+from strongroom.sealing.unsealing import describe
 from strongroom.stores.directory import DirectoryStore
 
 WHAT = "recovery share"
@@ -51,18 +51,6 @@ class Recovery:
     shares: int
     files: tuple[Path, ...]
     to_add: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drill:
-    """What shares were proven to open."""
-
-    set_name: str
-    threshold: int
-    indices: tuple[int, ...]
-    slot: str
-    root: int
-    at: Timestamp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,44 +114,16 @@ def create_recovery(
                 written.append(path)
             elif show is not None:
                 show(sheet)
+        note_made(store, slot, made, now=now)
         store.replace_header(header)
     acts.record("recovery-created", slot=label, set=made[0].set_name, threshold=threshold, shares=shares)
-    base = keystore.base
+    base, noted = keystore.base, keystore.path_of(RECOVERY)
     return Recovery(
         set_name=made[0].set_name,
         threshold=threshold,
         shares=shares,
         files=tuple(written),
-        to_add=() if base is None else (str(base / "store.json"),),
-    )
-
-
-def drill_recovery(
-    shares: Sequence[Share],
-    location: str | None = None,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
-    environ: Mapping[str, str] | None = None,
-) -> Drill:
-    """Prove that these shares, and nothing else, open the store. Nothing is changed; the act is recorded.
-
-    Errors as `join_shares`, and of opening a slot.
-    """
-    directory = _directory(location, Environment.of(environ))
-    store = DirectoryStore(directory)
-    unverified = decode_header(store.header())
-    identity = join_shares(shares, _hpke_slots(unverified), store=unverified.claims.store)
-    opened = unseal(unverified, store.attachment, (WithIdentity(identity),))
-    indices = tuple(sorted(share.index for share in shares))
-    now = clock.now()
-    acts.record("recovery-drilled", slot=opened.slot.label, set=shares[0].set_name, shares=",".join(map(str, indices)))
-    return Drill(
-        set_name=shares[0].set_name,
-        threshold=shares[0].threshold,
-        indices=indices,
-        slot=describe(opened.slot),
-        root=opened.root.number,
-        at=now,
+        to_add=() if base is None else (str(base / "store.json"), str(noted)),
     )
 
 
@@ -180,7 +140,7 @@ def restore_recovery(
 ) -> Restored:
     """Open the store with the shares, and give it another way in: an OpenPGP key, or a passphrase.
 
-    Errors as `drill_recovery`; ExistsError for a label that is taken; as `add_admin`.
+    Errors as `join_shares`, and of opening a store; ExistsError for a label that is taken; as `add_admin`.
     """
     environ = Environment.of(environ)
     if (recipient is None) == (passphrase is None):
@@ -188,9 +148,9 @@ def restore_recovery(
             "the store is sealed anew to one OpenPGP key, or with one passphrase",
             hint="strongroom recovery restore --recipient FPR, or --passphrase",
         )
-    directory = _directory(location, environ)
+    directory = directory_at(location, environ)
     unverified = decode_header(DirectoryStore(directory).header())
-    identity = join_shares(shares, _hpke_slots(unverified), store=unverified.claims.store)
+    identity = join_shares(shares, hpke_slots(unverified), store=unverified.claims.store)
     with open_store(directory, given=Given(identity_held=identity), pin=pin, clock=clock, environ=environ) as keystore:
         acts.record("recovery-used", set=shares[0].set_name, shares=",".join(str(share.index) for share in shares))
         if recipient is not None:
@@ -294,11 +254,13 @@ def _counts(keystore: KeyStore, slot: HpkeSlot) -> bool:
     return slot in claims.slots
 
 
-def _hpke_slots(unverified: UnverifiedHeader) -> list[HpkeSlot]:
+def hpke_slots(unverified: UnverifiedHeader) -> list[HpkeSlot]:
+    """The slots of the newest root that shares may be of, as the header claims."""
     return [slot for slot in unverified.claims.slots if isinstance(slot, HpkeSlot)]
 
 
-def _directory(location: str | None, environ: Mapping[str, str]) -> Path:
+def directory_at(location: str | None, environ: Mapping[str, str]) -> Path:
+    """The directory of the store that is meant. NotFoundError."""
     directory = directory_of(location or environ.get("STRONGROOM_STORE") or None)
     if directory is None:
         raise NotFoundError(

@@ -10,6 +10,7 @@ from strongroom.errors import ExistsError, NotFoundError
 from strongroom.keystore import acts
 from strongroom.keystore.beside import repository_beside
 from strongroom.keystore.credentials import Engines, Given, credentials
+from strongroom.keystore.drills import Sharing, sharings
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.outside import check_outside
@@ -36,16 +37,24 @@ POST_QUANTUM = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotRow:
-    """One way to open the newest root. `label` is empty for the OpenPGP and the development slot."""
+    """One way to open the newest root. `label` is empty for the OpenPGP and the development slot.
+
+    sharing: what is known of its recovery shares, where it has some.
+    """
 
     kind: str
     label: str
     wants: str
+    sharing: Sharing | None
 
 
 def list_slots(keystore: KeyStore) -> tuple[SlotRow, ...]:
     """Every slot of the newest root."""
-    return tuple(SlotRow(kind=slot.kind, label=slot.label, wants=slot.wants) for slot in keystore.sealed.header.slots)
+    shared = {each.label: each for each in sharings(keystore)}
+    return tuple(
+        SlotRow(kind=slot.kind, label=slot.label, wants=slot.wants, sharing=shared.get(slot.label))
+        for slot in keystore.sealed.header.slots
+    )
 
 
 def add_passphrase_slot(keystore: KeyStore, label: str, passphrase: SecretBytes) -> None:

@@ -31,7 +31,7 @@ _COLUMNS = ("NAME", "VERSION", "WORK", "BY", "OWNER", "REASON")
 @click.option("--within", default="0s", metavar="TIME", help="Also what comes within this time, like 14d.")
 @verb
 def due(session: Session, within: str) -> None:
-    """List what is to be rotated, re-encrypted or destroyed. The exit status is 4 if the time of anything has come.
+    """List what is to be rotated, re-encrypted, destroyed or tried. The exit status is 4 if the time of any has come.
 
     Periods that a policy states are kept to; the usual ones of SP 800-57 are only told, and marked so. `rotate --due`
     and `destroy --due` do what needs nobody.
@@ -54,7 +54,7 @@ def due(session: Session, within: str) -> None:
             (
                 (
                     duty.keyset,
-                    duty.version,
+                    duty.version or "-",
                     duty.work.value,
                     when(duty.at),
                     duty.owner or "-",

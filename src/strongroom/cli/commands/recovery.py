@@ -13,6 +13,7 @@ from strongroom.cli.groups import VerbGroup
 from strongroom.errors import FormatError
 
 if TYPE_CHECKING:
+    from strongroom._encoding import Timestamp
     from strongroom.primitives.secret import SecretBytes
     from strongroom.sealing.shares import Share
 
@@ -21,7 +22,9 @@ _ATTEMPTS = 3
 
 @click.group(
     cls=VerbGroup,
-    epilog=examples("strongroom recovery create --threshold 3 --shares 5", "strongroom recovery drill"),
+    epilog=examples(
+        "strongroom recovery create --threshold 3 --shares 5", "strongroom recovery drill", "strongroom recovery list"
+    ),
 )
 def recovery() -> None:
     """Shares, each worth nothing alone, that open the store when enough of them come together."""
@@ -112,14 +115,21 @@ _shares_fd = click.option("--shares-fd", type=int, metavar="N", help="A file des
 @_shares_fd
 @verb
 def recovery_drill(session: Session, files: tuple[Path, ...], shares_fd: int | None) -> None:
-    """Prove that the shares in FILEs, or those that you are asked for, open the store. Nothing is changed."""
+    """Prove that the shares in FILEs, or those that you are asked for, open the store.
+
+    The day is noted in the store, for 'strongroom recovery list' and 'strongroom due'. Nothing else is changed, and
+    where nothing can be written the proof stands.
+    """
     from strongroom._encoding import format_time
+    from strongroom.cli import views
     from strongroom.cli.telling import Teller
-    from strongroom.keystore.recovery import drill_recovery
+    from strongroom.keystore.drilling import drill_recovery
 
     teller = Teller(as_json=session.as_json)
     click.get_current_context().call_on_close(teller.close)
-    proven = drill_recovery(_shares(files, shares_fd), session.store)
+    proven = drill_recovery(_shares(files, shares_fd), session.store, pin=session.pin)
+    if proven.problem is not None:
+        output.warn(f"the day of this drill is not noted: {proven.problem}", as_json=session.as_json)
     if session.as_json:
         output.write_json(
             {
@@ -128,11 +138,95 @@ def recovery_drill(session: Session, files: tuple[Path, ...], shares_fd: int | N
                 "slot": proven.slot,
                 "root": proven.root,
                 "at": format_time(proven.at),
+                "noted": proven.problem is None,
+                "add": list(proven.to_add),
             }
         )
         return
     told = ", ".join(map(str, proven.indices))
-    output.tell(f"shares {told} of set {proven.set_name} open {proven.slot}, root {proven.root}; nothing was changed")
+    output.tell(f"shares {told} of set {proven.set_name} open {proven.slot}, root {proven.root}")
+    if proven.problem is None:
+        output.tell("the day is noted in the store; nothing else was changed")
+    views.to_share(proven.to_add)
+
+
+@recovery.command(
+    "list",
+    short_help="List the shares that were made, and when they were tried.",
+    epilog=examples("strongroom recovery list", "strongroom recovery list --json"),
+)
+@verb
+def recovery_list(session: Session) -> None:
+    """List the slots that shares open: their set, how many it takes, when they were made and last tried."""
+    from strongroom._encoding import format_time
+    from strongroom.cli import views
+    from strongroom.keystore.drills import sharings
+
+    keystore = session.open()
+    found = sharings(keystore)
+
+    def full(at: Timestamp | None) -> str | None:
+        return None if at is None else format_time(at)
+
+    if session.as_json:
+        output.write_json(
+            [
+                {
+                    "label": each.label,
+                    "set": each.set_name or None,
+                    "threshold": each.threshold,
+                    "shares": each.shares,
+                    "made": full(each.made),
+                    "tried": full(each.tried),
+                    "due": full(each.due),
+                }
+                for each in found
+            ]
+        )
+        return
+    when = views.when()
+    output.write_table(
+        ("SLOT", "SET", "SHARES", "MADE", "LAST TRIED", "TRY BY"),
+        (
+            (
+                each.label,
+                each.set_name or "-",
+                f"{each.threshold or '?'} of {each.shares or '?'}",
+                "-" if each.made is None else when(each.made),
+                "never" if each.tried is None else when(each.tried),
+                "-" if each.due is None else when(each.due),
+            )
+            for each in found
+        ),
+        empty="no slot is known to open with shares: strongroom recovery create",
+    )
+
+
+@recovery.command(
+    "policy",
+    short_help="Say how often shares are to be tried.",
+    epilog=examples("strongroom recovery policy", "strongroom recovery policy --drill-every 26w"),
+)
+@click.option("--drill-every", metavar="TIME", help="Like 26w; none: nobody is reminded. Usual is 365d.")
+@verb
+def recovery_policy(session: Session, drill_every: str | None) -> None:
+    """Say how often the shares are to be tried, or show it. 'strongroom due' and 'doctor' remind of it."""
+    from strongroom._encoding import format_duration, parse_duration
+    from strongroom.cli import views
+    from strongroom.keystore import drills
+
+    keystore = session.open()
+    to_add: list[str] = []
+    if drill_every is not None:
+        drills.set_drill_every(keystore, None if drill_every == "none" else parse_duration(drill_every))
+        to_add = [str(keystore.path_of(drills.RECOVERY))]
+    seconds = drills.drill_every(keystore.sealed)
+    told = None if seconds is None else format_duration(seconds)
+    if session.as_json:
+        output.write_json({"drill_every": told, "add": to_add})
+        return
+    output.write_facts({"drill every": told or "none"})
+    views.to_share(to_add)
 
 
 @recovery.command(

@@ -15,6 +15,7 @@ from strongroom.cli.repository import counted
 from strongroom.exitcodes import CANNOT_OPEN
 
 if TYPE_CHECKING:
+    from strongroom.keystore.slots import SlotRow
     from strongroom.primitives.secret import SecretBytes
 
 SUITES = ("x25519", "mlkem768-x25519")
@@ -38,13 +39,35 @@ def slot() -> None:
 @verb
 def slot_list(session: Session) -> None:
     """List the ways to open the newest root, and what each one wants."""
+    from strongroom._encoding import format_time
+    from strongroom.cli import views
     from strongroom.keystore.slots import list_slots
 
     rows = list_slots(session.open())
     if session.as_json:
-        output.write_json([{"kind": row.kind, "label": row.label, "wants": row.wants} for row in rows])
+        output.write_json(
+            [
+                {
+                    "kind": row.kind,
+                    "label": row.label,
+                    "wants": row.wants,
+                    "shares_tried": None
+                    if row.sharing is None or row.sharing.tried is None
+                    else format_time(row.sharing.tried),
+                }
+                for row in rows
+            ]
+        )
         return
-    output.write_table(("LABEL", "KIND", "WANTS"), ((row.label or "-", row.kind, row.wants) for row in rows), empty="")
+    when = views.when()
+
+    def wants(row: SlotRow) -> str:
+        if row.sharing is None:
+            return row.wants
+        tried = "never tried" if row.sharing.tried is None else f"last tried {when(row.sharing.tried)}"
+        return f"{row.wants}, {tried}"
+
+    output.write_table(("LABEL", "KIND", "WANTS"), ((row.label or "-", row.kind, wants(row)) for row in rows), empty="")
 
 
 @slot.command(
