@@ -15,9 +15,10 @@ from pathlib import Path
 from tests.support.gpg import GpgHome
 
 from benchmarks._timing import Row, main, measure
-from strongroom.keystore.backup import create_backup, restore_backup, verify_backup
+from strongroom.keystore.backup import create_backup, verify_backup
 from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
+from strongroom.keystore.restoring import restore_backup
 
 KEYSETS = 10_000
 

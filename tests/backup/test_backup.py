@@ -16,13 +16,15 @@ from strongroom.errors import (
     FormatError,
     IntegrityError,
     NewerFormatError,
+    NotFoundError,
     PolicyError,
     StoreError,
     StrongroomError,
 )
-from strongroom.keystore.backup import create_backup, restore_backup, verify_backup
+from strongroom.keystore.backup import create_backup, verify_backup
 from strongroom.keystore.checkpoints import verify_checkpoint
 from strongroom.keystore.opening import open_store
+from strongroom.keystore.restoring import restore_backup
 from strongroom.stores.archive import Archive, write_archive
 from tests.merging.scenes import Clone, new_clone
 from tests.stores.builders import header_of, new_root
@@ -61,6 +63,19 @@ def test_a_round_trip_on_an_empty_host(here: Clone, tmp_path: Path) -> None:
         assert keystore.pin == restored.pin
         assert keystore.fernet("box").decrypt(token) == b"before"
         keystore.rotate("box")
+
+
+def test_a_backup_that_is_not_there_is_missing_and_what_is_none_says_so(here: Clone, tmp_path: Path) -> None:
+    letter = tmp_path / "letter"
+    letter.write_text("dear all, this is no backup of anything")
+    with here.open() as keystore:
+        with pytest.raises(NotFoundError, match=r"there is no backup .*absent") as missing:
+            verify_backup(keystore, tmp_path / "absent")
+        with pytest.raises(FormatError, match="is none of ours") as other:
+            verify_backup(keystore, letter)
+        with pytest.raises(StoreError, match="cannot be read: Is a directory"):
+            verify_backup(keystore, tmp_path)
+    assert missing.value.hint == other.value.hint == "strongroom backup create FILE writes one"
 
 
 def test_names_and_labels_do_not_show_in_the_file(here: Clone, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ VERBS = [
     "root list", "root rotate", "root destroy", "exposed", "admin remove",
     "slot list", "slot add", "slot remove", "slot test",
     "git-setup", "git-merge", "adopt",
-    "recovery create", "recovery drill", "recovery restore",
+    "recovery create", "recovery drill", "recovery restore", "recovery list", "recovery policy",
     "backup create", "backup verify", "backup restore", "checkpoint create", "checkpoint verify",
     "worker create", "worker grant", "worker revoke", "worker list", "worker remove",
     "worker rotate", "worker identity",

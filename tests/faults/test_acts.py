@@ -11,13 +11,14 @@ import pytest
 
 from strongroom.errors import StrongroomError
 from strongroom.keystore import slots, workers
-from strongroom.keystore.backup import create_backup, restore_backup, verify_backup
+from strongroom.keystore.backup import create_backup, verify_backup
 from strongroom.keystore.drilling import drill_recovery
 from strongroom.keystore.exposures import rotate_exposed
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.merging import MergeFiles, merge_file
 from strongroom.keystore.opening import open_store
 from strongroom.keystore.recovery import create_recovery, restore_recovery, shares_of_file
+from strongroom.keystore.restoring import restore_backup
 from strongroom.keystore.rooting import destroy_root, rotate_root
 from strongroom.model.codec import decode
 from strongroom.model.names import parse_name

@@ -21,11 +21,12 @@ from tests.keystore.clocks import HandClock
 
 from strongroom.caching.limits import Limits
 from strongroom.errors import StrongroomError
-from strongroom.keystore.backup import create_backup, restore_backup
+from strongroom.keystore.backup import create_backup
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.lifecycle import Lifecycle
 from strongroom.keystore.making import RandomMaker
 from strongroom.keystore.opening import open_store
+from strongroom.keystore.restoring import restore_backup
 from strongroom.model.dooming import expired
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import ID_SIZE, KeyId, StoreId

@@ -312,8 +312,9 @@ class TestPromote:
         assert [primary_number(held, at(n)) for n in (1, 5, 6)] == [3, 3, 4]
 
     def test_the_primary_is_not_promoted(self) -> None:
-        with pytest.raises(StateError, match="already"):
+        with pytest.raises(StateError, match="already") as refused:
             keyset().promote(1, now=at(1))
+        assert refused.value.hint == f"strongroom show {keyset().name}"
 
     def test_the_clock_may_have_promoted_it_before(self) -> None:
         held = keyset().rotation(version(2), now=NOW, propagation_s=DAY).replacement(version(3), now=at(2))
@@ -409,6 +410,11 @@ class TestMoves:
         held = keyset().rotation(version(2), now=NOW, propagation_s=DAY).destroy(2, now=at(0.5))
         assert held.next_change(at(0.5)) is None
         assert primary_number(held, at(2)) == 1
+
+    def test_what_is_not_suspended_is_not_resumed_and_the_hint_shows_what_it_is(self) -> None:
+        with pytest.raises(StateError, match="is active; only a suspended one is resumed") as refused:
+            keyset().resume(1, now=at(1))
+        assert refused.value.hint == f"strongroom show {keyset().name}"
 
     def test_a_resumed_primary_is_primary_again(self) -> None:
         held = keyset().suspend(1, now=at(1), reason="holiday").resume(1, now=at(2))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import NotFoundError, StaleError
-from strongroom.keystore.backup import create_backup, restore_backup
+from strongroom.keystore.backup import create_backup
 from strongroom.keystore.drilling import Drill, drill_recovery
 from strongroom.keystore.drills import RECOVERY, Sharing, set_drill_every, sharings
 from strongroom.keystore.duties import Work, due, rotate_due
@@ -16,6 +16,7 @@ from strongroom.keystore.examining_keys import look_at_keys
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_store
 from strongroom.keystore.recovery import create_recovery
+from strongroom.keystore.restoring import restore_backup
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.shares import Share, read_shares
 from tests.keystore.clocks import HandClock

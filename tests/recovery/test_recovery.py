@@ -12,20 +12,24 @@ from pathlib import Path
 import pytest
 
 from strongroom.errors import (
+    CannotOpenError,
     ConflictError,
     ExistsError,
     FormatError,
     IdentityError,
     IntegrityError,
+    NotFoundError,
     PolicyError,
     RecipientError,
     SealError,
     SettingsError,
     StoreError,
 )
+from strongroom.keystore.backup import create_backup
 from strongroom.keystore.drilling import drill_recovery
 from strongroom.keystore.opening import open_store
 from strongroom.keystore.recovery import create_recovery, restore_recovery, shares_of_file
+from strongroom.keystore.restoring import restore_backup
 from strongroom.primitives.secret import SecretBytes
 from strongroom.sealing.header_codec import encode_header
 from strongroom.sealing.shares import Share, read_shares
@@ -227,7 +231,7 @@ class TestCommandLine:
         out = tmp_path / "papers"
         here.run("recovery", "create", "--threshold", "2", "--shares", "3", "--out", str(out))
         ran = here.run("recovery", "drill", str(next(iter(sorted(out.iterdir())))))
-        assert (ran.status, "are too few: it takes 2" in ran.stderr) == (3, True)
+        assert (ran.status, "1 share of set" in ran.stderr) == (3, True)
 
     def test_printed_and_typed_again_with_a_slip_and_nothing_is_echoed(self, here: Clone) -> None:
         made = here.run("--json", "recovery", "create", "--threshold", "2", "--shares", "2")
@@ -252,6 +256,11 @@ class TestCommandLine:
         os.close(reading)
         assert ran.status == 0, ran.stderr
 
+    def test_without_a_terminal_nobody_is_asked_for_a_passphrase_but_for_shares(self, here: Clone) -> None:
+        ran = here.run("recovery", "drill")
+        assert (ran.status, "no terminal to type one on" in ran.stderr) == (3, True)
+        assert "--shares-fd N" in ran.stderr
+
     def test_restore_wants_one_way_in(self, here: Clone) -> None:
         assert here.run("recovery", "restore").status == 2
         assert here.run("recovery", "restore", "--passphrase", "--recipient", "A" * 40).status == 2
@@ -269,8 +278,43 @@ def test_a_damaged_slot_does_not_pass_for_a_proven_one(here: Clone) -> None:
         drill_recovery(shares[:2], str(here.directory), environ=here.environ)
 
 
-def test_a_file_of_something_else_is_told(tmp_path: Path) -> None:
-    (tmp_path / "letter.txt").write_text("not a share")
-    (tmp_path / "letter.txt").chmod(0o600)
-    with pytest.raises(FormatError, match="a share has 50 words"):
-        shares_of_file(tmp_path / "letter.txt")
+class TestAFileThatIsNoShare:
+    def test_something_else_is_told_with_its_name(self, tmp_path: Path) -> None:
+        (tmp_path / "letter.txt").write_text("not a share")
+        (tmp_path / "letter.txt").chmod(0o600)
+        with pytest.raises(FormatError, match=r"letter\.txt': .*a share has 50 words"):
+            shares_of_file(tmp_path / "letter.txt")
+
+    @pytest.mark.parametrize("name", ["absent.txt", "absent.gpg"])
+    def test_one_that_is_not_there_is_missing_and_the_hint_leads_on(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(NotFoundError, match="there is no recovery share") as caught:
+            shares_of_file(tmp_path / name)
+        assert "strongroom recovery drill asks" in caught.value.hint
+
+    def test_a_slip_in_one_of_several_is_told_with_its_name(self, here: Clone, tmp_path: Path) -> None:
+        with here.open() as keystore:
+            made = create_recovery(keystore, threshold=2, shares=2, out=tmp_path / "out")
+        lines = made.files[1].read_text().splitlines()
+        lines[5] = lines[5][:4] + "babab" + lines[5][9:]
+        made.files[1].write_text("\n".join(lines))
+        with pytest.raises(FormatError, match=r"share-2-of-2-.*: row 3"):
+            shares_of_file(made.files[1])
+
+
+def test_shares_make_a_store_of_a_backup_where_nothing_else_opens_it(here: Clone, tmp_path: Path) -> None:
+    with here.open() as keystore:
+        token = keystore.fernet("box").encrypt(b"before")
+    shares = made_shares(here)
+    with here.open() as keystore:
+        create_backup(keystore, tmp_path / "keys.backup")
+    environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    again = tmp_path / "again"
+    with pytest.raises(CannotOpenError):
+        restore_backup(tmp_path / "keys.backup", again, environ=environ)
+    with pytest.raises(SealError, match=r"1 share of set .* is too few: it takes 2"):
+        restore_backup(tmp_path / "keys.backup", again, shares=shares[:1], environ=environ)
+    assert not again.exists()
+    restore_backup(tmp_path / "keys.backup", again, shares=shares[1:], environ=environ)
+    restore_recovery(shares[1:], str(again), passphrase=SecretBytes(PASSPHRASE.encode()), environ=environ)
+    with open_store(again, passphrase=PASSPHRASE, environ=environ) as keystore:
+        assert keystore.fernet("box").decrypt(token) == b"before"

@@ -1,18 +1,13 @@
-"""Backups: one sealed file of the whole store, compared with it while both are there, and a store made of it again."""
+"""Backups: one sealed file of the whole store, and compared with it while both are there."""
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom._closing import let_go
 from strongroom.errors import (
-    ExistsError,
     ForeignStoreError,
     FormatError,
     NotFoundError,
@@ -23,8 +18,6 @@ from strongroom.keystore import acts
 from strongroom.keystore.credentials import Engines, Given, credentials
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
-from strongroom.keystore.settings import StoreSettings
-from strongroom.keystore.undoing import undone_on_failure
 from strongroom.model.names import parse_name
 from strongroom.model.record import Record
 from strongroom.sealing.header_codec import encode_header
@@ -37,7 +30,6 @@ from strongroom.stores.descending import KEYSETS
 from strongroom.stores.directory import DirectoryStore
 from strongroom.stores.listing import ENDING
 from strongroom.stores.pins import Pin
-from strongroom.stores.placing import sync
 from strongroom.stores.roots import Roots
 from strongroom.stores.workers_codec import check_group, decode_group
 from strongroom.stores.workers_records import WORKERS, WorkerGroups
@@ -110,15 +102,15 @@ def verify_backup(
     groups = WorkerGroups(keystore.sealed, keystore.base)
     seen: set[str] = set()
     with Archive(path) as archive:
-        opened = _opened(archive, given, environ)
+        opened = opened_archive(archive, given, environ)
         _check_same(opened, keystore)
         roots = Roots(opened.root, opened.header)
         here: dict[str, Opened] = {each.keyset.name: each for each in keystore.sealed.load_all()}
-        for kind, name, raw in _named(archive, opened.root):
+        for kind, name, raw in named_entries(archive, opened.root):
             counts[kind] += 1
             seen.add(f"{kind}/{name}")
             if kind == WORKERS:
-                group = _group(raw, name, opened.root)
+                group = group_in(raw, name, opened.root)
                 try:
                     if groups.read(name) != group:
                         differences.append(f"worker group {name!r} is another one in the store")
@@ -138,48 +130,6 @@ def verify_backup(
     )
 
 
-def restore_backup(
-    path: Path,
-    directory: Path,
-    *,
-    given: Given | None = None,
-    pin: str | None = None,
-    environ: Mapping[str, str] | None = None,
-) -> Backup:
-    """Make the store of a backup again in `directory`, where there must be nothing.
-
-    Everything is verified, and appears in one step: a failure, or a kill, leaves no half of a store there. Errors as
-    `verify_backup`; ExistsError; StoreError.
-    """
-    counts = {KEYSETS: 0, WORKERS: 0}
-    target = directory.absolute()
-    if os.path.lexists(target) and not (target.is_dir() and not any(target.iterdir())):
-        raise ExistsError(
-            f"there is something in {str(directory)!r} already, and it is not overwritten", hint="name a new directory"
-        )
-    with Archive(path) as archive, _appearing(target) as beside:
-        opened = _opened(archive, given, environ)
-        wanted = pin or StoreSettings.from_environment(environ).pin
-        if wanted:
-            Pin.parse(wanted).check(opened.header, opened.root)
-        roots = Roots(opened.root, opened.header)
-        store = DirectoryStore.create(beside)
-        for kind, name, raw in _named(archive, opened.root):
-            counts[kind] += 1
-            if kind == KEYSETS:
-                roots.verified(raw, parse_name(name, reserved=True))
-            else:
-                _group(raw, name, opened.root)
-            _put(beside / kind / f"{name}{ENDING}", raw)
-        if archive.root_file is not None and opened.header.openpgp is not None:
-            store.write_attachment(opened.header.openpgp.file, archive.root_file)
-        store.write_header(archive.header, replaces=None)
-        size = path.stat().st_size
-    restored = str(Pin.of(opened.root))
-    acts.record("backup-restored", store=directory, keysets=counts[KEYSETS], groups=counts[WORKERS])
-    return Backup(path=directory, keysets=counts[KEYSETS], groups=counts[WORKERS], size=size, pin=restored)
-
-
 def _entries(keystore: KeyStore, store: DirectoryStore) -> Iterator[Entry]:
     sealed = keystore.sealed
     roots = Roots(sealed.root, sealed.header)
@@ -196,7 +146,7 @@ def _entries(keystore: KeyStore, store: DirectoryStore) -> Iterator[Entry]:
         yield f"{WORKERS}/{group}{ENDING}", groups.path_of(group).read_bytes()
 
 
-def _named(archive: Archive, root: Root) -> Iterator[tuple[str, str, bytes]]:
+def named_entries(archive: Archive, root: Root) -> Iterator[tuple[str, str, bytes]]:
     """Kind, name and bytes of each entry; a path that is no record's is a FormatError, before anything is written."""
     for path, raw in archive.entries(root):
         kind, _, rest = path.partition("/")
@@ -206,7 +156,8 @@ def _named(archive: Archive, root: Root) -> Iterator[tuple[str, str, bytes]]:
         yield kind, (parse_name(name, reserved=True) if kind == KEYSETS else check_group(name)), raw
 
 
-def _group(raw: bytes, name: str, root: Root) -> object:
+def group_in(raw: bytes, name: str, root: Root) -> object:
+    """A worker group, verified. FormatError, IntegrityError."""
     record = decode_group(raw, name=name)
     if record.root != root.id:
         raise FormatError(f"worker group {name!r} in the backup is under another root")
@@ -214,7 +165,8 @@ def _group(raw: bytes, name: str, root: Root) -> object:
     return record.group
 
 
-def _opened(archive: Archive, given: Given | None, environ: Mapping[str, str] | None) -> Unsealed:
+def opened_archive(archive: Archive, given: Given | None, environ: Mapping[str, str] | None) -> Unsealed:
+    """A backup's root, by one of its slots. CannotOpenError."""
     unverified = archive.claims()
     environ = Environment.of(environ)
 
@@ -283,46 +235,3 @@ def _still(store: DirectoryStore) -> Iterator[None]:
         with suppress(StoreError):
             held.enter_context(store.lock())
         yield
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """A directory beside the target, which becomes it when the block ends well, and is gone otherwise."""
-    beside = target.with_name(f".{target.name}.new-{secrets.token_hex(8)}")
-    try:
-        try:
-            beside.mkdir(mode=0o755)
-            with undone_on_failure(beside):
-                yield beside
-            _on_disk(beside)  # before the one rename that counts
-            beside.rename(target)  # over an empty directory, or nothing
-            descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                sync(descriptor, shown=f"the store in {str(target)!r}")
-            finally:
-                let_go(descriptor)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-    except OSError as error:
-        raise StoreError(f"no store can be made in {str(target)!r}: {error.strerror}", hint="df, ls -ld") from None
-
-
-def _on_disk(top: Path) -> None:
-    """OSError where the disk does not take them. One sync(2) writes ten thousand files at once, and reports nothing;
-    each fsync has little to write then, and tells of a page that was lost."""
-    os.sync()
-    for above, _, names in os.walk(top):
-        for each in (above, *(f"{above}/{name}" for name in names)):
-            descriptor = os.open(each, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                os.fsync(descriptor)
-            finally:
-                let_go(descriptor)
-
-
-def _put(path: Path, raw: bytes) -> None:
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(raw)

@@ -11,6 +11,8 @@ from strongroom._clock import SYSTEM_CLOCK, Clock
 from strongroom._encoding import Timestamp, b64encode, format_time
 from strongroom.errors import (
     ExistsError,
+    FormatError,
+    IdentityError,
     NotFoundError,
     RecipientError,
     SettingsError,
@@ -40,6 +42,8 @@ from strongroom.sealing.unsealing import describe
 from strongroom.stores.directory import DirectoryStore
 
 WHAT = "recovery share"
+
+_ELSE = "strongroom recovery drill asks for the words, where no file is named"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,17 +171,38 @@ def restore_recovery(
 
 
 def shares_of_file(path: Path, *, environ: Mapping[str, str] | None = None) -> tuple[Share, ...]:
-    """The shares in a file: words in a private one, or an OpenPGP message that gpg opens here (`.gpg`)."""
-    if path.suffix != ".gpg":
-        return read_shares(read_private_file(path, what=WHAT))
+    """The shares in a file: words in a private one, or an OpenPGP message that gpg opens here (`.gpg`).
+
+    NotFoundError; FormatError names the file, and which row or word is wrong; what opening an OpenPGP message raises.
+    """
+    text = _sheet_of_message(path, environ) if path.suffix == ".gpg" else _sheet_of_words(path)
+    try:
+        return read_shares(text)
+    except FormatError as wrong:
+        raise type(wrong)(f"{WHAT} {str(path)!r}: {wrong}", hint=wrong.hint) from None
+
+
+def _sheet_of_words(path: Path) -> SecretBytes:
+    try:
+        return read_private_file(path, what=WHAT)
+    except NotFoundError as missing:
+        raise NotFoundError(str(missing), hint=_ELSE) from None
+    except IdentityError as wrong:  # a stick's file system may know no modes
+        hint = f"{wrong.hint}; or strongroom recovery drill --shares-fd 3 3< FILE"
+        raise IdentityError(str(wrong), hint=hint if wrong.hint else _ELSE) from None
+
+
+def _sheet_of_message(path: Path, environ: Mapping[str, str] | None) -> SecretBytes:
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_PRIVATE_FILE + 1)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no {WHAT} {str(path)!r}", hint=_ELSE) from None
     except OSError as error:
-        raise StoreError(f"{WHAT} {str(path)!r} cannot be read: {error.strerror}") from None
+        raise StoreError(f"{WHAT} {str(path)!r} cannot be read: {error.strerror}", hint="ls -ld") from None
     engine = find_engine(environ=Environment.of(environ))
     try:
-        return read_shares(engine.decrypt(raw, limit=MAX_PRIVATE_FILE).plaintext)
+        return engine.decrypt(raw, limit=MAX_PRIVATE_FILE).plaintext
     finally:
         engine.close()
 

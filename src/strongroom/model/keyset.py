@@ -209,7 +209,9 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         """With another version primary at once. Promotions of older versions that are still to come are given up."""
         version = self._movable(number, now=now)
         if version is self.primary_at(now):
-            raise StateError(f"version {number} of {self.name!r} is the primary already")
+            raise StateError(
+                f"version {number} of {self.name!r} is the primary already", hint=f"strongroom show {self.name}"
+            )
         changed = [version.promoted(now=now)]
         for other in self.alive:
             if other is version or other.promote_at is None or other.promote_at < now:
@@ -232,7 +234,8 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         version = self.version(number)
         if version.state is not KeyState.SUSPENDED:
             raise StateError(
-                f"version {number} of {self.name!r} is {version.state_at(now).value}; only a suspended one is resumed"
+                f"version {number} of {self.name!r} is {version.state_at(now).value}; only a suspended one is resumed",
+                hint=f"strongroom show {self.name}",
             )
         self._check_spared(version)
         return self._moved(number, KeyState.ACTIVE, now=now, reason=reason)

@@ -202,7 +202,9 @@ class Header:
         for root in self.roots:
             if root.number == number:
                 return root
-        raise NotFoundError(f"the store has no root {number}; its newest is root {self.root}")
+        raise NotFoundError(
+            f"the store has no root {number}; it has {self.roots[0].number} to {self.root}", hint="strongroom root list"
+        )
 
     def recipient(self, fingerprint: str) -> Recipient:
         """The approved recipient with this primary fingerprint. NotFoundError otherwise."""

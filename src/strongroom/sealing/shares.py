@@ -103,9 +103,9 @@ def join_shares(shares: Sequence[Share], slots: Sequence[HpkeSlot], *, store: St
     public = public_of(X25519, private)
     if not any(slot.suite == X25519 and slot.public == public for slot in slots):
         raise SealError(
-            f"shares {', '.join(map(str, bodies))} of set {shares[0].set_name} give no key of a slot of this store:"
+            f"{_listed(list(bodies))} of set {shares[0].set_name} give no key of a slot of this store:"
             " the set was replaced, or a share was changed",
-            hint="strongroom doctor shows the slots; the paper says of which day a set is",
+            hint="strongroom recovery list names the set that counts, where the store still opens",
         )
     return HpkeIdentity(name=f"recovery-{shares[0].set_name.lower()}", suite=X25519, public=public, private=private)
 
@@ -123,18 +123,26 @@ def _check_together(shares: Sequence[Share], store: StoreId) -> None:
     if len(sets) > 1:
         raise SealError(
             f"the shares are of {len(sets)} sets: {', '.join(name for name, _ in sorted(sets))}",
-            hint="take shares of one set; each paper names its own",
+            hint="take shares of one set: each paper names its own, and strongroom recovery list the one that counts",
         )
     indices = [share.index for share in shares]
     twice = sorted({index for index in indices if indices.count(index) > 1})
     if twice:
-        raise SealError(f"share {twice[0]} was given twice", hint="each share counts once")
+        raise SealError(
+            f"share {twice[0]} of set {shares[0].set_name} was given twice, and counts once",
+            hint="each paper says which share it is; take another one",
+        )
     threshold = shares[0].threshold
     if len(shares) < threshold:
         raise SealError(
-            f"{len(shares)} shares of set {shares[0].set_name} are too few: it takes {threshold}",
-            hint=f"{threshold - len(shares)} more, of the others who hold one",
+            f"{len(shares)} share{' of' if len(shares) == 1 else 's of'} set {shares[0].set_name}"
+            f" {'is' if len(shares) == 1 else 'are'} too few: it takes {threshold}",
+            hint=f"{threshold - len(shares)} more of this set, from others who hold one",
         )
+
+
+def _listed(indices: Sequence[int]) -> str:
+    return f"share{'' if len(indices) == 1 else 's'} {', '.join(map(str, sorted(indices)))}"
 
 
 def _decoded(raw: SecretBytes) -> Share:
@@ -148,7 +156,8 @@ def _decoded(raw: SecretBytes) -> Share:
         right = False
     if not right:
         raise FormatError(
-            "the share's checksum is wrong: rows of different shares are mixed", hint="one share at a time"
+            "the share's checksum is wrong: rows of different shares are mixed",
+            hint="take all ten rows from one paper, one share after the other",
         )
     return Share(store=store, set_id=set_id, threshold=threshold, index=index, body=body)
 

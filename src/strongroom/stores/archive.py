@@ -18,7 +18,15 @@ from pathlib import Path
 from typing import IO, Final
 
 from strongroom._closing import let_go
-from strongroom.errors import DecryptionError, ExistsError, FormatError, IntegrityError, NewerFormatError, StoreError
+from strongroom.errors import (
+    DecryptionError,
+    ExistsError,
+    FormatError,
+    IntegrityError,
+    NewerFormatError,
+    NotFoundError,
+    StoreError,
+)
 from strongroom.model.codec import MAX_RECORD
 from strongroom.primitives.secret import SecretBytes
 from strongroom.primitives.streaming import HEADER_LENGTH, Layout, StreamKey
@@ -36,6 +44,8 @@ _KEY_LENGTH: Final = 32
 _SEALED_KEY: Final = 112
 _SHORT: Final = "the backup is cut off, or is none"
 _REFUSED: Final = "the backup does not open: a byte of it was changed, or its end is missing"
+
+_ANOTHER: Final = "take another copy: strongroom backup verify FILE tells whether it is whole"
 
 Entry = tuple[str, bytes]
 """The path of a file in the store, and its bytes."""
@@ -110,15 +120,19 @@ class Archive:
     """A backup file that was opened for reading. Its front is read at once, and what follows when it is asked for.
 
     `header` and `root_file` are what a store has of these names: nobody vouches for them before a slot opens.
-    FormatError, NewerFormatError, StoreError. Close it, or use it in a `with` block.
+    FormatError, NewerFormatError, NotFoundError, StoreError. Close it, or use it in a `with` block.
     """
 
     def __init__(self, path: Path) -> None:
         self._shown = f"the backup {str(path)!r}"
         try:
             self._file = path.open("rb", buffering=1 << 20)
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"there is no backup {str(path)!r}", hint="strongroom backup create FILE writes one"
+            ) from None
         except OSError as error:
-            raise StoreError(f"{self._shown} cannot be read: {error.strerror}") from None
+            raise StoreError(f"{self._shown} cannot be read: {error.strerror}", hint="ls -ld") from None
         try:
             self._size = self._regular_size()
             self._read_front()
@@ -129,7 +143,7 @@ class Archive:
     def _regular_size(self) -> int:
         found = os.fstat(self._file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise FormatError(f"{self._shown} is no regular file")
+            raise FormatError(f"{self._shown} is no regular file", hint="ls -ld")
         return found.st_size
 
     def _read_front(self) -> None:
@@ -137,7 +151,7 @@ class Archive:
         if line != FORMAT_LINE:
             if line.startswith(b"strongroom/") and line[11:12].isdigit():
                 raise NewerFormatError(f"{self._shown} begins with {line!r}", hint="pip install --upgrade strongroom")
-            raise FormatError(f"{self._shown} is none of ours")
+            raise FormatError(f"{self._shown} is none of ours", hint="strongroom backup create FILE writes one")
         digest = hashlib.sha256(line)
         parts = []
         for limit in (MAX_HEADER, MAX_ATTACHMENT):
@@ -159,7 +173,7 @@ class Archive:
         except NewerFormatError:
             raise
         except FormatError as trouble:  # whose hint is about files of git: a backup is none
-            raise FormatError(f"{self._shown} is damaged: {trouble}", hint="take another copy of it") from None
+            raise FormatError(f"{self._shown} is damaged: {trouble}", hint=_ANOTHER) from None
 
     def entries(self, root: Root) -> Iterator[Entry]:
         """The files in it, by path, each as soon as its bytes are authentic. IntegrityError, FormatError.
@@ -199,7 +213,7 @@ class Archive:
                 start, end = layout.span(number)
                 yield opener.segment(self._take(end - start), number=number, last=number == layout.last)
         except DecryptionError:
-            raise IntegrityError(_REFUSED, hint="take another copy of it") from None
+            raise IntegrityError(_REFUSED, hint=_ANOTHER) from None
 
     def _take(self, length: int) -> bytes:
         try:
@@ -207,7 +221,7 @@ class Archive:
         except OSError as error:
             raise StoreError(f"{self._shown} cannot be read: {error.strerror}") from None
         if len(raw) != length:
-            raise FormatError(_SHORT)
+            raise FormatError(_SHORT, hint=_ANOTHER)
         return raw
 
 
@@ -222,7 +236,7 @@ class _Plaintext:
         while len(self._held) < length:
             segment = next(self._segments, None)
             if segment is None:
-                raise FormatError(_SHORT)
+                raise FormatError(_SHORT, hint=_ANOTHER)
             self._held += segment
         taken = bytes(self._held[:length])
         del self._held[:length]

@@ -9,6 +9,7 @@ import click
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbGroup
+from strongroom.cli.shares import SHARES_FD, read_shares_given
 from strongroom.exitcodes import STALE
 
 
@@ -85,19 +86,31 @@ def backup_verify(session: Session, file: Path) -> None:
 @backup.command(
     "restore",
     short_help="Make a store of a backup again.",
-    epilog=examples("strongroom backup restore keys.backup site/.strongroom"),
+    epilog=examples(
+        "strongroom backup restore keys.backup site/.strongroom",
+        "strongroom backup restore keys.backup DIR --share 1.txt --share 4.txt",
+    ),
 )
 @_file
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--share", "shares", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="A recovery share."
+)
+@SHARES_FD
 @verb
-def backup_restore(session: Session, file: Path, directory: Path) -> None:
+def backup_restore(
+    session: Session, file: Path, directory: Path, *, shares: tuple[Path, ...], shares_fd: int | None
+) -> None:
     """Make the store in FILE again in DIR, where there must be nothing. Nothing is overwritten.
+
+    Where nothing else opens it, recovery shares do; then 'strongroom recovery restore' gives it another way in.
 
     With --pin, it must be that store. Otherwise compare the pin that is told with the one that you wrote down.
     """
-    from strongroom.keystore.backup import restore_backup
+    from strongroom.keystore.restoring import restore_backup
 
-    restored = restore_backup(file, directory, given=session.given(), pin=session.pin)
+    held = read_shares_given(shares, shares_fd) if shares or shares_fd is not None else []
+    restored = restore_backup(file, directory, given=session.given(), shares=held, pin=session.pin)
     if session.as_json:
         output.write_json(
             {"store": str(directory), "keysets": restored.keysets, "groups": restored.groups, "pin": restored.pin}

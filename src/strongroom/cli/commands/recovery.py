@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from strongroom.cli import output
-from strongroom.cli.context import Session, ask_passphrase, examples, verb
+from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbGroup
-from strongroom.errors import FormatError
+from strongroom.cli.shares import SHARES_FD, read_shares_given
 
 if TYPE_CHECKING:
     from strongroom._encoding import Timestamp
     from strongroom.primitives.secret import SecretBytes
-    from strongroom.sealing.shares import Share
-
-_ATTEMPTS = 3
 
 
 @click.group(
@@ -103,7 +100,6 @@ def recovery_create(
 
 
 _files = click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
-_shares_fd = click.option("--shares-fd", type=int, metavar="N", help="A file descriptor to read shares from.")
 
 
 @recovery.command(
@@ -112,7 +108,7 @@ _shares_fd = click.option("--shares-fd", type=int, metavar="N", help="A file des
     epilog=examples("strongroom recovery drill", "strongroom recovery drill share-1.txt share-4.gpg share-5.txt"),
 )
 @_files
-@_shares_fd
+@SHARES_FD
 @verb
 def recovery_drill(session: Session, files: tuple[Path, ...], shares_fd: int | None) -> None:
     """Prove that the shares in FILEs, or those that you are asked for, open the store.
@@ -127,7 +123,7 @@ def recovery_drill(session: Session, files: tuple[Path, ...], shares_fd: int | N
 
     teller = Teller(as_json=session.as_json)
     click.get_current_context().call_on_close(teller.close)
-    proven = drill_recovery(_shares(files, shares_fd), session.store, pin=session.pin)
+    proven = drill_recovery(read_shares_given(files, shares_fd), session.store, pin=session.pin)
     if proven.problem is not None:
         output.warn(f"the day of this drill is not noted: {proven.problem}", as_json=session.as_json)
     if session.as_json:
@@ -238,7 +234,7 @@ def recovery_policy(session: Session, drill_every: str | None) -> None:
     ),
 )
 @_files
-@_shares_fd
+@SHARES_FD
 @click.option("--recipient", metavar="FPR", help="Seal the root to this OpenPGP key, too.")
 @click.option("--passphrase", is_flag=True, help="Add a passphrase: asked for, made for you, or from a file.")
 @click.option("--label", default="restored", show_default=True, help="The label of the passphrase slot.")
@@ -265,7 +261,7 @@ def recovery_restore(
         raise click.UsageError("say one of --recipient FPR and --passphrase")
     teller = Teller(as_json=session.as_json)
     click.get_current_context().call_on_close(teller.close)
-    held = _shares(files, shares_fd)
+    held = read_shares_given(files, shares_fd)
     restored = restore_recovery(
         held,
         session.store,
@@ -279,52 +275,3 @@ def recovery_restore(
         return
     output.tell(f"the store opens with {restored.how} now")
     views.to_share(restored.to_add)
-
-
-def _shares(files: tuple[Path, ...], descriptor: int | None) -> list[Share]:
-    from strongroom.keystore.recovery import WHAT, shares_of_file
-    from strongroom.sealing.private_files import read_descriptor
-    from strongroom.sealing.shares import read_shares
-
-    found = [share for path in files for share in shares_of_file(path)]
-    if descriptor is not None:
-        found += read_shares(read_descriptor(descriptor, what=WHAT))
-    return found or _asked()
-
-
-def _asked() -> list[Share]:
-    """Shares that people type, row by row, until there are enough. Nothing is echoed."""
-    from strongroom.primitives.secret import SecretBytes
-    from strongroom.sealing.share_words import ROWS
-    from strongroom.sealing.shares import read_shares
-
-    found: list[Share] = []
-    while not found or len(found) < found[0].threshold:
-        of = f" of {found[0].threshold}" if found else ""
-        output.tell(f"share {len(found) + 1}{of}: type its {ROWS} rows, or paste it; nothing is shown")
-        text = SecretBytes(b"\n".join(row.reveal() for row in _rows()))
-        found += read_shares(text)
-    return found
-
-
-def _rows() -> list[SecretBytes]:
-    from strongroom.primitives.secret import SecretBytes
-    from strongroom.sealing.share_words import ROWS, WORDS, read_row
-
-    rows: list[SecretBytes] = []
-    attempts = _ATTEMPTS
-    while len(rows) < ROWS:
-        typed = SecretBytes(ask_passphrase(f"Row {len(rows) + 1}").encode("utf-8", "surrogatepass"))
-        if not rows and len(typed.reveal().split()) > 2 * WORDS:
-            return [typed]  # a whole share at once
-        try:
-            read_row(len(rows) + 1, typed)
-        except FormatError as wrong:
-            attempts -= 1
-            if not attempts:
-                raise
-            output.tell(f"{wrong}; that row again")
-            continue
-        rows.append(typed)
-        attempts = _ATTEMPTS
-    return rows
