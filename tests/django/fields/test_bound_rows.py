@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import FieldError
-from django.db import connection, models, transaction
+from django.db import DatabaseError, connection, connections, models, transaction
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Upper
 from django.test.utils import CaptureQueriesContext, isolate_apps
@@ -276,3 +277,63 @@ def test_rows_of_a_through_model_are_made_with_their_cells(wards: list[Ward]) ->
     with pytest.raises(FieldError, match=r"Stay\.why"):
         Stay.objects.update(ward=a)
     assert Stay.objects.filter(ward=b).values_list(Cell("why"), flat=True).get()
+
+
+def meanwhile(act: Callable[[], object]) -> Any:
+    """Have another process's write come between what a statement looks at and the statement itself."""
+    acts = [act]
+
+    def write() -> None:
+        try:
+            acts.pop()()
+        finally:
+            connections.close_all()
+
+    def execute(run: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        if sql.startswith("UPDATE") and acts:
+            writer = threading.Thread(target=write)
+            writer.start()
+            writer.join()
+        return run(sql, *arguments)
+
+    return connection.execute_wrapper(execute)
+
+
+def test_a_cell_that_comes_in_after_the_look_keeps_its_context(wards: list[Ward]) -> None:
+    bed, other = Bed.objects.create(tag="x"), Bed.objects.create(tag="x")
+
+    def put_cell() -> None:
+        row = Bed.objects.get(pk=bed.pk)
+        row.ward, row.note = wards[0], "note"
+        row.save()
+
+    with meanwhile(put_cell):
+        assert Bed.objects.update(ward=wards[1], tag="y") == 1
+    again = Bed.objects.get(pk=bed.pk)
+    assert (again.ward, again.tag, again.note) == (wards[0], "x", "note")
+    assert Bed.objects.get(pk=other.pk).tag == "y"
+
+
+def test_a_cell_is_not_written_into_a_row_that_moved_after_the_look(wards: list[Ward]) -> None:
+    made = Bed.objects.create(ward=wards[0], note="old")
+
+    def move() -> None:
+        row = Bed.objects.get(pk=made.pk)
+        row.ward, row.note = wards[1], "moved"
+        row.save()
+
+    made.note = "new"
+    with meanwhile(move), pytest.raises(DatabaseError, match="did not affect any rows"):
+        made.save(update_fields=["note"])
+    assert Bed.objects.get().note == "moved"
+    made.refresh_from_db()
+    made.note = "new"
+    made.save(update_fields=["note"])
+    assert Bed.objects.get().note == "new"
+
+
+def test_a_row_whose_cell_goes_from_it_after_the_look_is_written(wards: list[Ward]) -> None:
+    """What is there is compared again, and not whether there was a change."""
+    bed = Bed.objects.create(ward=wards[0], note="n", tag="x")
+    with meanwhile(lambda: Bed.objects.filter(pk=bed.pk).update(note=None)):
+        assert Bed.objects.update(tag="x") == 1

@@ -3,7 +3,9 @@
 Whatever writes a column goes through a compiler, which asks the column's field for a placeholder: save(), update(),
 bulk_update, upserts, related managers, SET_NULL. There a field that is somebody's context looks at the statement, and
 so does the one that is bound to it. Where there is one without the other the rows are read: what leaves all cells as
-they are is not refused.
+they are is not refused. What was found there becomes a condition of the statement: another process may write between
+the two, and a row of which it is not true any more is left as that one has it. (The database compares then: where its
+collation takes one context for another, so does that condition.)
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist, FieldError
-from django.db.models import Model, QuerySet, UniqueConstraint
+from django.db.models import Model, Q, QuerySet, UniqueConstraint
 from django.db.models.constants import OnConflict
 from django.db.models.signals import class_prepared
 from django.db.models.sql import Query
@@ -71,23 +73,30 @@ def _check_update(query: UpdateQuery, using: str) -> None:
     model = query.get_meta().model
     known = model._meta.pk.name  # what a row is saved by
     bound: dict[str, tuple[Any, Any]] = {}
+    found: list[Q] = []
     for field in _bound(model):
         names = _names(field)
         if field.name not in written:
             moved = {name: written[name] for name in names.values() if name in written}
             if moved:
-                _check_unmoved(_rows(query, model, using), field, moved)
+                no_cell = Q(**{f"{field.name}__isnull": True})
+                with_cells = _check_unmoved(_rows(query, model, using), field, moved)
+                found.append(no_cell | Q(**moved) if with_cells else no_cell)
         elif type(value := written[field.name]) is InRow:
             context: Any = value.context
             loose = {said: name for said, name in names.items() if name not in written and name != known}
             bound |= {name: (field, context[said]) for said, name in loose.items()}
     if bound:
         _check_bound(_rows(query, model, using), bound)
+        found.append(Q(**{name: value for name, (_, value) in bound.items()}))
+    for each in found:
+        query.add_q(each)  # the conditions are compiled after the values, of which this one is being written
 
 
-def _check_unmoved(rows: QuerySet[Any], field: Any, moved: Mapping[str, Any]) -> None:
-    """A context is written without the cells: no row with a cell may get another one by it."""
+def _check_unmoved(rows: QuerySet[Any], field: Any, moved: Mapping[str, Any]) -> int:
+    """A context is written without the cells: no row with a cell may get another one by it. How many have cells."""
     rows = rows.filter(**{f"{field.name}__isnull": False})
+    cells = 0
     for name, value in moved.items():
         named: Any = field.model._meta.get_field(name)
         pairs: Iterable[tuple[Any, Any]]
@@ -96,12 +105,16 @@ def _check_unmoved(rows: QuerySet[Any], field: Any, moved: Mapping[str, Any]) ->
         else:
             new = getattr(value, named.target_field.attname) if isinstance(value, Model) else value
             pairs = ((old, new) for old in rows.values_list(name, flat=True).iterator())
-        # counted to the end: a query that is left in the midst keeps its cursor
-        if sum(not _same(named, old, new) for old, new in pairs):
+        cells = others = 0
+        for old, new in pairs:  # to the end: a query that is left in the midst keeps its cursor
+            cells += 1
+            others += not _same(named, old, new)
+        if others:
             raise FieldError(
                 f"{field} is bound to {name!r} of its row: written without it, the cells that are there would not open"
                 f" any more; load whole instances, change {name!r}, and save() them"
             )
+    return cells
 
 
 def _check_bound(rows: QuerySet[Any], bound: Mapping[str, tuple[Any, Any]]) -> None:
