@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import shutil
@@ -260,8 +261,15 @@ def test_a_message_for_somebody_else_is_no_secret_key(alice: GpgHome, bob: GpgHo
     ],
 )
 def test_a_gpg_that_fails_is_not_the_messages_fault(
-    alice: GpgHome, tmp_path: Path, says: str, ends: str, kind: type[StrongroomError], words: str
+    alice: GpgHome,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    says: str,
+    ends: str,
+    kind: type[StrongroomError],
+    words: str,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     program = tmp_path / "gpg"
     lines = "".join(f"[GNUPG:] {line}\n" for line in says.split("\\n") if line)
     program.write_text(f"#!/bin/sh\ncat >{tmp_path}/in; printf '{lines}' >/proc/self/fd/$2\n{ends}\n")
@@ -271,3 +279,6 @@ def test_a_gpg_that_fails_is_not_the_messages_fault(
     )
     assert type(problem) is kind
     assert words in str(problem)
+    (told,) = caplog.messages
+    assert told.startswith("gpg ended with ")
+    assert told.endswith("said: ENC_TO ERROR" if says else "said: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.openpgp.against_gpg import AgainstGpg
-from tests.support.gpg import GpgHome, GpgHomes
+from tests.support.gpg import GpgHome
 
 from strongroom.errors import (
     AgentError,
@@ -209,7 +210,8 @@ def test_a_forked_child_leaves_the_parents_home_and_makes_its_own(alice: GpgHome
     assert not any(home.exists() for home in homes)
 
 
-def test_threads_share_an_engine(gpg_homes: GpgHomes, alice: GpgHome) -> None:
+def test_threads_share_an_engine(alice: GpgHome, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)  # it was once seen to fail: what gpg said is then shown
     engine = GnuPG.from_identity(SecretBytes(alice.export_secret()), environ={})
     mine = engine.certificate(alice.fingerprint)
 

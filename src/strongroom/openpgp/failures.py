@@ -42,8 +42,13 @@ def hung(timeout: float) -> AgentError:
 def not_opened(status: Status, finished: Finished, *, passphrase_given: bool, identity: bool) -> StrongroomError:
     """Why a message was not opened: a CannotOpenError if this process cannot, an OpenPGPError if nobody should.
 
-    The latter never says what was wrong with the message; where it was gpg that failed, that is said.
+    The latter never says what was wrong with the message; where it was gpg that failed, that is said. Which status
+    lines came is logged for whoever debugs: their keywords alone, since the words may name files and people.
     """
+    import logging  # what opens does without
+
+    said = " ".join(line.keyword for line in status.lines)
+    logging.getLogger("strongroom.openpgp").debug("gpg ended with %d, and said: %s", finished.returncode, said)
     if finished.returncode < 0:
         return OpenPGPError(
             f"gpg was ended by signal {-finished.returncode}", hint="dmesg says whether memory ran out; try it again"
