@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from strongroom.errors import ForeignStoreError, IntegrityError, StaleError
+from strongroom.errors import ForeignStoreError, IntegrityError, NotFoundError, StaleError
 from strongroom.keystore import workers
 from strongroom.keystore.examining_keys import look_at_keys
 from strongroom.keystore.exposures import EXPOSURES, exposed, rotate_exposed
@@ -106,6 +106,36 @@ def test_a_group_that_was_removed_does_not_come_back_and_one_of_its_name_counts_
     site.group.write_bytes(again)
     with pytest.raises(StaleError, match="revision 3 is here, and revision 3 was removed"):
         site.publish()
+
+
+@pytest.mark.parametrize("look", ["all", "one"])
+def test_nor_does_one_that_somebody_else_removed(site: Site, look: str, caplog: pytest.LogCaptureFixture) -> None:
+    """`git pull` takes the file away; from the next look on its old content is as good as removed here."""
+    site.publish()
+    pulled = site.group.read_bytes()
+    site.group.unlink()
+    if look == "all":
+        assert workers.list_workers(site.keystore) == ()
+    else:
+        with pytest.raises(NotFoundError, match="there is no worker group 'web'"):
+            workers.grant(site.keystore, "web", ["other"])
+    assert "event=worker-group-gone" in caplog.text
+    site.group.write_bytes(pulled)
+    with pytest.raises(StaleError, match="revision 2 is here, and revision 2 was removed"):
+        site.publish()
+    with pytest.raises(StaleError):
+        workers.grant(site.keystore, "web", ["other"])
+    assert len(site.told()) == 1
+    # a checkout of another branch is an honest reason
+    assert site.keystore.accept_witness("strongroom.workers/web") == ("strongroom.workers/web",)
+    site.publish()
+
+
+def test_a_group_that_was_made_again_elsewhere_counts_where_it_counts_on(site: Site) -> None:
+    site.publish()
+    site.group.unlink()
+    workers.create_worker(site.keystore, "web", site.place / "again.identity", bits=2048)
+    assert WorkerGroups(site.keystore.sealed, site.directory).fresh("web").revision == 3
 
 
 def test_nor_does_one_whose_file_was_damaged_before_it_was_removed(site: Site) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from strongroom.errors import IntegrityError
+from strongroom.errors import IntegrityError, StateError, StrongroomError
 from strongroom.model.codec import decode
 from strongroom.model.names import parse_name
 from strongroom.model.states import KeyState
@@ -70,6 +70,43 @@ def test_a_former_admin_s_branch_brings_no_key_of_his_into_use(here: Clone) -> N
     with here.open() as keystore:
         assert keystore.show("box").protecting(keystore.clock.now()).key_id != theirs
         assert Lineage(keystore.sealed.header, keystore.sealed.root).number(root.id) == header.root == 1
+
+
+def compromised_elsewhere(here: Clone) -> None:
+    """Here the root is rotated; a clone, of somebody who may have been removed, compromises `columns` before that."""
+    theirs = here.clone(here.state.parent / "theirs")
+    with theirs.open() as keystore:
+        keystore.compromise("columns", 1, reason="leaked")
+    theirs.commit("theirs")
+    here.rotate_root()
+    here.commit("rotated the root")
+    here.git("fetch", "--quiet", str(theirs.top), "main:theirs")
+
+
+def test_a_compromise_of_an_old_branch_counts_and_is_taken_back_by_git_before_anybody_looks(here: Clone) -> None:
+    compromised_elsewhere(here)
+    told = here.git("merge", "--no-edit", "theirs")
+    assert "becomes compromised: so it is on a branch under root 1, which was replaced" in told
+    here.git("reset", "--quiet", "--hard", "ORIG_HEAD")
+    with here.open() as keystore:
+        assert keystore.show("columns").version(1).state is KeyState.ACTIVE
+        keystore.aead("columns").encrypt(b"as before", b"")
+
+
+def test_and_afterwards_by_a_new_version_while_the_old_data_is_read_by_whoever_asks(here: Clone) -> None:
+    with here.open() as keystore:
+        cell = keystore.aead("columns").encrypt(b"before", b"")
+    compromised_elsewhere(here)
+    here.git("merge", "--no-edit", "theirs")
+    with here.open() as keystore:
+        with pytest.raises(StateError, match="nothing can be protected"):
+            keystore.aead("columns").encrypt(b"after", b"")
+        with pytest.raises(StrongroomError):
+            keystore.aead("columns").decrypt(cell, b"")
+        assert keystore.aead("columns").decrypt(cell, b"", compromised_too=True) == b"before"
+        keystore.rotate("columns", now=True)
+        box = keystore.aead("columns")
+        assert box.decrypt(box.encrypt(b"after", b""), b"") == b"after"
 
 
 def test_a_keyset_that_only_the_old_branch_has_counts_once_it_is_named(here: Clone) -> None:

@@ -67,7 +67,7 @@ class Seen:
 class Mark(NamedTuple):
     """What is remembered of the header, or of a worker group: which revision, and a digest of all of it.
 
-    No digest stands for what was removed here at that revision.
+    No digest stands for what was removed at that revision, here or by somebody whose removal came here.
     """
 
     revision: Revision
@@ -149,6 +149,10 @@ class Witness(Protocol):
         """The newest that was seen of it."""
         ...
 
+    def groups(self) -> Mapping[KeysetName, Mark]:
+        """The newest that was seen of each worker group, by the name under which it is remembered."""
+        ...
+
     def accept_mark(self, name: KeysetName, mark: Mark) -> None:
         """Take this for the newest, older or not."""
         ...
@@ -219,6 +223,10 @@ class NoWitness:
     def seen_mark(self, name: KeysetName) -> Mark | None:
         """None."""
         return None
+
+    def groups(self) -> Mapping[KeysetName, Mark]:
+        """None."""
+        return {}
 
     def accept_mark(self, name: KeysetName, mark: Mark) -> None:
         """There is nothing to change."""

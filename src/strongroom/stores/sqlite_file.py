@@ -56,11 +56,11 @@ class SqliteFile:
             connection = self._present()
             return None if connection is None else connection.execute(statement, (value,)).fetchone()
 
-    def rows(self, statement: str) -> list[Any]:
+    def rows(self, statement: str, *values: object) -> list[Any]:
         """All rows of an answer; none where there is no file yet."""
         with _LOCK, self._told():
             connection = self._present()
-            return [] if connection is None else connection.execute(statement).fetchall()
+            return [] if connection is None else connection.execute(statement, values).fetchall()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
@@ -187,8 +187,12 @@ class VerifiedStore:
         """For what lies beside the keysets: why it is stale, if it is; what is news is remembered."""
         return self._watch.mark_behind(name, mark, shown=shown)
 
+    def remembered_beside(self) -> Mapping[KeysetName, Revision]:
+        """What was seen beside the keysets and, for all that was seen, is there still."""
+        return self._watch.groups()
+
     def remember_removed(self, name: KeysetName, revision: Revision) -> None:
-        """That what lay beside the keysets was removed here, and is not to be taken again as it was."""
+        """That what lay beside the keysets was removed, and is not to be taken again as it was."""
         self._watch.removed(name, revision)
 
     def check_not_vanished(self, name: KeysetName) -> None:

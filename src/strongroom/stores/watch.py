@@ -63,6 +63,13 @@ class Watch:
             hint=f"'git pull' may bring the newer one; if this one is right: strongroom witness accept {name}",
         )
 
+    def groups(self) -> Mapping[KeysetName, Revision]:
+        """The worker groups that were seen and not removed, each with its newest revision."""
+        try:
+            return {name: mark.revision for name, mark in self.witness.groups().items() if mark.digest}
+        except (FormatError, StoreError):
+            return {}
+
     def removed(self, name: KeysetName, revision: Revision) -> None:
         """Have the witness know that a group was removed. What fails is told: the removal itself stands."""
         try:

@@ -45,6 +45,9 @@ CREATE TABLE record (
 """
 _ONE: Final = "SELECT name, revision, mac, key_ids, states FROM record WHERE name = ?"
 _ALL: Final = "SELECT name, revision, mac, key_ids, states FROM record ORDER BY name"
+_GROUPS: Final = "SELECT name, revision, mac FROM record WHERE name >= ? AND name < ?"
+_AFTER: Final = BESIDE[:-1] + chr(ord(BESIDE[-1]) + 1)
+"""What follows on every name that begins with BESIDE."""
 _PUT: Final = "INSERT OR REPLACE INTO record (name, revision, mac, key_ids, states) VALUES (?, ?, ?, ?, ?)"
 _ROOTS: Final = "SELECT id, number FROM root"
 _PUT_ROOT: Final = "INSERT OR REPLACE INTO root (id, number) VALUES (?, ?)"
@@ -175,6 +178,13 @@ class FileWitness:
     def seen_mark(self, name: KeysetName) -> Mark | None:
         """The newest that was seen of it."""
         return _mark(self._file.row(_ONE, name))
+
+    def groups(self) -> Mapping[KeysetName, Mark]:
+        """The newest that was seen of each worker group, by the name under which it is remembered."""
+        return {
+            KeysetName(name): Mark(Revision(number), mac)
+            for name, number, mac in self._file.rows(_GROUPS, BESIDE, _AFTER)
+        }
 
     def accept_mark(self, name: KeysetName, mark: Mark) -> None:
         """Take this for the newest, older or not."""

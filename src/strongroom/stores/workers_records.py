@@ -6,6 +6,7 @@ authenticate is an error, never a grant.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ from strongroom.stores.workers_codec import (
     place_of,
 )
 
+log = logging.getLogger("strongroom")
+
 WORKERS: Final = "workers"
 _ENDING: Final = ".json"
 _ATTEMPTS: Final = 3
@@ -62,13 +65,21 @@ class WorkerGroups:
         self._directory = directory
 
     def names(self) -> tuple[str, ...]:
-        """The names of all groups, sorted; no file is opened for it."""
+        """The names of all groups, sorted; no file is opened for it.
+
+        One that was seen and is gone was removed elsewhere: from now on that is remembered as a removal of our own.
+        """
+        known = self._store.remembered_beside()  # before we look: what is made meanwhile is not among them
         try:
             with self._opened("list", repr(WORKERS)) as workers:
                 present = entries(workers)
         except NotFoundError:
-            return ()
-        return tuple(sorted(each.removesuffix(_ENDING) for each in present if _is_record(each)))
+            present = []
+        found = tuple(sorted(each.removesuffix(_ENDING) for each in present if _is_record(each)))
+        for place_gone in sorted(known.keys() - set(map(place_of, found))):
+            log.warning("name=%s revision=%d event=worker-group-gone", place_gone, known[place_gone])
+            self._store.remember_removed(place_gone, known[place_gone])
+        return found
 
     def read(self, name: str) -> Group:
         """A group, verified now. NotFoundError."""
@@ -146,6 +157,7 @@ class WorkerGroups:
             with self._opened("read", shown) as workers, told(shown, "read"):
                 return read_file(f"{checked}{_ENDING}", directory=workers, limit=MAX_GROUP)
         except NotFoundError:
+            self.names()  # remembers that it is gone, if it was here once
             raise NotFoundError(f"there is no {shown}", hint=f"strongroom worker create {checked}") from None
 
     def adopt(self, record: GroupRecord) -> Group:
