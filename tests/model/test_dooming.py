@@ -12,6 +12,7 @@ from strongroom.errors import PolicyError, StateError, StrongroomError
 from strongroom.model.dooming import LONGEST_WAIT, SHORTEST_WAIT, doomed, doomed_whole, expired, spared
 from strongroom.model.keyset import Keyset
 from strongroom.model.states import KeyState, Operation, permits
+from strongroom.model.text import MAX_TEXT
 from tests.model.building import NOW, keyset, version
 
 DAY = 86_400
@@ -125,6 +126,51 @@ def test_the_primary_is_kept_as_long_as_one_version_of_the_keyset_is() -> None:
     held = spared(doomed_whole(two(), now=at(2), wait_s=WEEK, reason="over"), 1, now=at(3))
     with pytest.raises(StateError, match="is the primary"):
         held.destroy(2, now=at(9))
+
+
+class TestWhatWasSaid:
+    def test_the_reason_of_the_state_outlives_a_destruction_that_is_cancelled(self) -> None:
+        held = two().suspend(1, now=at(1), reason="ticket 4711")
+        held = doomed(held, 1, now=at(2), wait_s=WEEK, reason="unused")
+        assert held.version(1).reason == "unused; before: ticket 4711"
+        held = spared(held, 1, now=at(3), reason="an archive needs it")
+        assert held.version(1).reason == "an archive needs it; before: unused; before: ticket 4711"
+
+    def test_a_cancellation_without_a_reason_says_that_it_was_one(self) -> None:
+        held = spared(doomed(two(), 1, now=at(2), wait_s=WEEK, reason="unused"), 1, now=at(3))
+        assert held.version(1).reason == "destruction cancelled; before: unused"
+
+    def test_a_move_in_between_keeps_why_it_is_to_be_destroyed(self) -> None:
+        held = doomed(two(), 1, now=at(2), wait_s=WEEK, reason="unused").compromise(1, now=at(3), reason="leaked")
+        assert held.version(1).reason == "leaked; before: unused"
+        assert held.destroy(1, now=at(9)).version(1).reason == "leaked; before: unused"
+
+    def test_a_move_of_what_is_not_doomed_has_its_own_reason(self) -> None:
+        held = two().suspend(1, now=at(1), reason="suspect").compromise(1, now=at(2), reason="leaked")
+        assert held.version(1).reason == "leaked"
+
+    def test_where_it_gets_too_long_the_newest_stays_whole_and_the_oldest_goes_last(self) -> None:
+        held = two().suspend(1, now=at(1), reason="ticket 4711")
+        for day in range(20):
+            held = doomed(held, 1, now=at(2 + day), wait_s=WEEK, reason=f"unused {day}")
+            held = spared(held, 1, now=at(2 + day))
+        reason = held.version(1).reason or ""
+        assert reason.startswith("destruction cancelled; before: ")
+        assert reason.endswith("; before: ticket 4711")
+        assert len(reason) <= MAX_TEXT
+
+    @pytest.mark.parametrize("length", [1, 240, 244, 245, 246, MAX_TEXT])
+    def test_one_of_any_lawful_length_is_taken(self, length: int) -> None:
+        held = two().suspend(1, now=at(1), reason="y" * 200)
+        reason = doomed(held, 1, now=at(2), wait_s=WEEK, reason="x" * length).version(1).reason or ""
+        assert reason.startswith("x" * length)
+        assert len(reason) <= MAX_TEXT
+
+    @pytest.mark.parametrize("wrong", ["", "x" * (MAX_TEXT + 1)])
+    def test_one_of_another_length_is_refused_as_ever(self, wrong: str) -> None:
+        held = two().suspend(1, now=at(1), reason="ticket 4711")
+        with pytest.raises(StrongroomError):
+            doomed(held, 1, now=at(2), wait_s=WEEK, reason=wrong)
 
 
 def test_only_the_doomed_is_spared() -> None:

@@ -11,7 +11,7 @@ from strongroom._encoding import Timestamp
 from strongroom.errors import StateError
 from strongroom.model.names import KeyId, format_key_id
 from strongroom.model.states import KeyState, check_move
-from strongroom.model.text import check_text
+from strongroom.model.text import check_text, followed
 from strongroom.model.types import Prefix
 
 MAX_TIME = Timestamp(253_402_300_799_999)
@@ -111,10 +111,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """The same version in another state; StateError unless its effective state allows that.
 
         A promotion that is still to come is given up unless the version can still serve it; one that has come is
-        history and stays. The former reason stays where no new one is said. Destruction drops the sealed material, and
-        what was scheduled has then happened.
+        history and stays. The former reason stays where no new one is said, and beside the new one while a destruction
+        is scheduled: it says why. Destruction drops the sealed material, and what was scheduled has then happened.
         """
         check_move(self.state_at(now), to, what=f"version {self.number}")
+        if reason is not None and self.destroy_at is not None:
+            reason = followed(self.reason, reason)
         return replace(
             self,
             state=to,
@@ -126,7 +128,10 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         )
 
     def doomed(self, at: Timestamp, *, now: Timestamp, reason: str) -> Self:
-        """The same version, to be destroyed from `at` on: it is deactivated if it was active, and never promoted."""
+        """The same version, to be destroyed from `at` on: it is deactivated if it was active, and never promoted.
+
+        The reason of the state that it is in stays beside this one.
+        """
         state = self.state_at(now)
         if state is _DESTROYED:
             check_move(state, _DESTROYED, what=f"version {self.number}")
@@ -135,13 +140,17 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             state=KeyState.DEACTIVATED if state is _ACTIVE else state,
             changed=now,
             promote_at=None if self.awaits(now) else self.promote_at,
-            reason=reason,
+            reason=followed(self.reason, reason),
             destroy_at=at,
         )
 
     def spared(self, *, now: Timestamp, reason: str | None = None) -> Self:
-        """The same version with no destruction in sight; its state stays, as nothing leads back to active."""
-        return replace(self, destroy_at=None, changed=now, reason=self.reason if reason is None else reason)
+        """The same version with no destruction in sight; its state stays, as nothing leads back to active.
+
+        Why it was to be destroyed, and the reason of its state, stay beside this one.
+        """
+        said = "destruction cancelled" if reason is None else reason
+        return replace(self, destroy_at=None, changed=now, reason=followed(self.reason, said))
 
     def promoted(self, *, now: Timestamp) -> Self:
         """The same version, active and in force from now on; StateError unless it is pre-activation or active."""
