@@ -36,7 +36,7 @@ demo: $(READY)
 	@$(RUN)/python -m examples.demo
 
 test: $(READY)
-	@$(RUN)/python -m pytest -m 'not slow and not machine' $(PYTEST_ARGS)
+	@$(RUN)/python -m pytest -m 'not slow and not machine and not page' $(PYTEST_ARGS)
 
 check: $(READY)
 	@echo 'check: ruff' && $(RUN)/ruff check --quiet && $(RUN)/ruff format --check --quiet
