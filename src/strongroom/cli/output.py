@@ -72,25 +72,11 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
     if not held:
         tell(empty)
         return
-    from rich.console import Console  # rich costs 60 ms to import: only a person's terminal pays for it
-    from rich.table import Table
-    from rich.text import Text
+    from strongroom.cli.tables import draw  # rich costs 60 ms to import: only a person's terminal pays for it
 
-    plain = bool(os.environ.get("NO_COLOR"))  # no-color.org; bold is no colour, and is an escape sequence all the same
-    table = Table(box=None, pad_edge=False, header_style="" if plain else "bold", show_edge=False)
-    for place, column in enumerate(columns):
-        # only what people name or write may be long, and then a row is still known by its name
-        least = min(_NAME_WIDTH, max(len(row[place]) for row in held)) if column == "NAME" else None
-        table.add_column(column, overflow="fold", no_wrap=column not in _LONG, min_width=least)
-    for row in held:
-        table.add_row(*(Text(cell) for cell in row))
     flush()
     with written():
-        Console(file=sys.stdout, highlight=False).print(table)
-
-
-_LONG = {"NAME", "REASON", "NOTE", "DIFFERENCES"}
-_NAME_WIDTH = 12
+        draw(columns, held)
 
 
 def write_facts(facts: Mapping[str, object]) -> None:

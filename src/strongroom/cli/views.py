@@ -115,7 +115,7 @@ def keyset_row(keyset: Keyset, now: Timestamp, when: When) -> tuple[object, ...]
     number = "-" if primary is None else str(primary.number)
     return (
         keyset.name,
-        f"{keyset.type.value} ({OWN})" if is_reserved(keyset.name) else keyset.type.value,
+        f"{keyset.type.value} (own)" if is_reserved(keyset.name) else keyset.type.value,
         f"{number} of {len(keyset.versions)}" if when is short_time else number,
         "no primary" if primary is None else primary.state_at(now).value,
         "-" if primary is None or primary.promote_at is None else when(primary.promote_at),
