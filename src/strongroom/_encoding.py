@@ -65,6 +65,11 @@ def parse_time(text: str) -> Timestamp:
     return Timestamp((since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000)
 
 
+def format_count(number: int, noun: str) -> str:
+    """`1 keyset`, `2 keysets`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def parse_duration(text: str) -> int:
     """Seconds of a duration like 90d, 24h, 15m, 30s or 2w."""
     found = _DURATION.fullmatch(text)

@@ -29,7 +29,7 @@ def test_publish_goes_where_cache_says_and_tells_it(development: Path, tmp_path:
         place.unlink(missing_ok=True)
         told = StringIO()
         call_command("strongroom", "publish", stdout=told)
-        assert f"published web to file:{place}: 1 keysets" in told.getvalue()
+        assert f"published web to file:{place}: 1 keyset" in told.getvalue()
         told = StringIO()
         call_command("strongroom", "publish", "web", "--json", stdout=told)
         (row,) = json.loads(told.getvalue())

@@ -123,7 +123,7 @@ class TestKeysThemselves:
             keystore.create("box", "fernet")
         examination = look(store)
         assert found(examination, "old-signing", "112 bits").level == "warning"
-        assert found(examination, "keysets", "1 keysets are fernet").level == "note"
+        assert found(examination, "keysets", "1 fernet keyset").level == "note"
 
     def test_a_clock_that_is_behind_what_was_written(self, store: Scene, hand_clock: HandClock) -> None:
         with store.open(clock=hand_clock) as keystore:

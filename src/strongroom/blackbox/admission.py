@@ -72,7 +72,10 @@ def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = F
                 hint="strongroom blackbox list-admins",
             )
         if len(going) == len(meant):
-            raise BlackBoxError(f"without {who!r} there is no admin left", hint="add another one first")
+            raise BlackBoxError(
+                f"without {who!r} there is no admin left",
+                hint="strongroom blackbox addadmin KEY adds another one first",
+            )
         kept = {key.fingerprint for name, keys in meant.items() if name not in going for key in keys}
         gone = {key.fingerprint: key for name in going for key in meant[name] if key.fingerprint not in kept}
         exposed = readable_by(site, *gone.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from strongroom._encoding import Timestamp, b64encode, format_duration, format_time
+from strongroom._encoding import Timestamp, b64encode, format_count, format_duration, format_time
 from strongroom.cli import output
 from strongroom.model.names import format_key_id, is_reserved
 from strongroom.model.periods import usual
@@ -97,6 +97,11 @@ def policy_facts(keyset: Keyset) -> dict[str, object]:
             told[word] = f"usually {_period(seconds)}: warned about, not kept to"
     facts = {word.replace("_", " "): "none" if value is None else value for word, value in told.items()}
     return {"name": keyset.name, **facts, **{f"label {key}": text for key, text in keyset.labels.items()}}
+
+
+def held(keysets: int, groups: int) -> str:
+    """What a backup or a checkpoint holds."""
+    return f"{format_count(keysets, 'keyset')}, {format_count(groups, 'worker group')}"
 
 
 def _period(seconds: int | None) -> str | None:

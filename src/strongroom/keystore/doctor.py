@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from strongroom._clock import SYSTEM_CLOCK, Clock
-from strongroom._encoding import format_time
+from strongroom._encoding import format_count, format_time
 from strongroom.caching.locating import SCHEMES
 from strongroom.caching.observing import Standing
 from strongroom.errors import NotFoundError, StrongroomError
@@ -114,7 +114,8 @@ def _gpg(environ: Mapping[str, str]) -> Finding:
             fact="gpg has no secret key of yours that can open anything",
             hint="set STRONGROOM_IDENTITY_FILE to a role's identity, or gpg --full-generate-key",
         )
-    return Finding(level="ok", about="gpg", fact=f"{len(keys)} secret keys: {', '.join(key.label for key in keys)}")
+    fact = f"{format_count(len(keys), 'secret key')}: {', '.join(key.label for key in keys)}"
+    return Finding(level="ok", about="gpg", fact=fact)
 
 
 def _slots(location: str | None, given: Given, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -170,13 +171,13 @@ def _inside(keystore: KeyStore) -> Iterator[Finding]:
     for fact, (hindrance, names) in hindered.items():
         about = names[0] if len(names) == 1 else f"{len(names)} keysets"
         yield Finding(level="problem", about=about, fact=fact, hint=hindrance.hint)
-    yield Finding(level="ok", about="keysets", fact=f"{good} are authentic and may be used")
+    yield Finding(level="ok", about="keysets", fact=f"{good} authentic, and to be used")
 
 
 def _published(standing: Standing) -> Iterator[Finding]:
     """What a worker holds, and each place that does not serve although another one does."""
     until = "-" if standing.expires is None else format_time(standing.expires)
-    fact = f"serial {standing.serial} for {standing.group!r}, {standing.keysets} keysets, until {until}"
+    fact = f"serial {standing.serial} for {standing.group!r}, {format_count(standing.keysets, 'keyset')}, until {until}"
     yield Finding(level="ok", about="publication", fact=fact)
     if standing.moved_on:
         yield Finding(

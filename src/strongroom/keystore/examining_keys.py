@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from strongroom._encoding import Timestamp, format_time
+from strongroom._encoding import Timestamp, format_count, format_time
 from strongroom.blackbox.overview import days_left
 from strongroom.errors import StrongroomError
 from strongroom.keystore.adopting import adoptable
@@ -153,7 +153,7 @@ def _weak(keysets: list[Keyset]) -> Iterator[Finding]:
         yield Finding(
             level="note",
             about="keysets",
-            fact=f"{counts[KeyType.FERNET]} keysets are fernet: AES-128, and tokens that are bound to no place",
+            fact=f"{format_count(counts[KeyType.FERNET], 'fernet keyset')}: AES-128, and tokens bound to no place",
             hint="strongroom create NAME --type aes256-gcm binds what it encrypts",
         )
 

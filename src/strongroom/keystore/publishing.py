@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from strongroom._encoding import Timestamp, format_time
+from strongroom._encoding import Timestamp, format_count, format_time
 from strongroom.caching.backends import Backend
 from strongroom.caching.file_backend import FileBackend
 from strongroom.caching.locating import backend_of, split_group
@@ -45,7 +45,7 @@ class Published:
 
     def sentences(self) -> list[str]:
         """For people: a line a place."""
-        until = f"{self.keysets} keysets, until {format_time(self.expires)}"
+        until = f"{format_count(self.keysets, 'keyset')}, until {format_time(self.expires)}"
         return [
             *(f"published {self.group} to {place}: {until}" for place in self.written),
             *(f"{self.group} at {place} still serves: {until}" for place in self.unchanged),

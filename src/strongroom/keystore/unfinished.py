@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from strongroom._encoding import format_count
 from strongroom.blackbox.overview import FileStatus
 from strongroom.blackbox.repository import Repository
 from strongroom.caching.issuing import ISSUER
@@ -116,7 +117,7 @@ def _left_of(keystore: KeyStore, leaver: Leaver, beside: _Beside) -> Iterator[st
             yield f"root {header.root} is still sealed to him"
         return
     if header.pending:
-        yield f"{len(header.pending)} records are still under root {header.root - 1}"
+        yield f"still under root {header.root - 1}: {format_count(len(header.pending), 'record')}"
     if knows_issuer(keystore, leaver):
         yield "the key that signs publications is still the one that he knew"
     if leaver.fingerprint in beside.listed:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from strongroom._encoding import format_count
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbGroup
@@ -194,10 +195,11 @@ def _tell(session: Session, change: AdminChange, word: str) -> None:
     if session.as_json:
         output.write_json({"fingerprint": change.fingerprint, "name": change.name, "add": list(change.to_add)})
         return
-    output.tell(f"{word} {change.name} ({change.fingerprint}): the root is sealed to {change.total} admins")
+    admins = format_count(change.total, "admin")
+    output.tell(f"{word} {change.name} ({change.fingerprint}): the root is sealed to {admins}")
     views.to_share(change.to_add)
     if change.registered_files:
         output.tell(
-            f"the {change.registered_files} files that BlackBox keeps are not yet encrypted to {change.name}:"
+            f"not yet encrypted to {change.name}: {format_count(change.registered_files, 'file')} that BlackBox keeps;"
             " run strongroom blackbox update-all-files"
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from strongroom._encoding import format_count
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbGroup
@@ -30,6 +31,7 @@ _file = click.argument("file", type=click.Path(path_type=Path))
 @verb
 def backup_create(session: Session, file: Path) -> None:
     """Write the whole store into FILE, mode 0600, which must be new. Every record is verified on the way."""
+    from strongroom.cli import views
     from strongroom.keystore.backup import create_backup
 
     keystore = session.open()
@@ -45,7 +47,7 @@ def backup_create(session: Session, file: Path) -> None:
             }
         )
         return
-    output.tell(f"wrote {made.path}: {made.keysets} keysets, {made.groups} worker groups, {made.size} bytes")
+    output.tell(f"wrote {made.path}: {views.held(made.keysets, made.groups)}, {made.size} bytes")
     output.tell("it opens with what opens the store today, whatever is removed later: keep both, and try it")
 
 
@@ -77,8 +79,9 @@ def backup_verify(session: Session, file: Path) -> None:
         )
     else:
         output.write_lines(compared.differences)
-        told = f"{len(compared.differences)} differences" if compared.differences else "the same as in the store"
-        output.tell(f"{file}: {compared.keysets} keysets, {compared.versions} versions opened: {told}")
+        told = f"{format_count(compared.keysets, 'keyset')}, {format_count(compared.versions, 'version')} opened"
+        found = len(compared.differences)
+        output.tell(f"{file}: {told}: {format_count(found, 'difference') if found else 'the same as in the store'}")
     if compared.differences:
         click.get_current_context().exit(STALE)
 
@@ -107,6 +110,7 @@ def backup_restore(
 
     With --pin, it must be that store. Otherwise compare the pin that is told with the one that you wrote down.
     """
+    from strongroom.cli import views
     from strongroom.keystore.restoring import restore_backup
 
     held = read_shares_given(shares, shares_fd) if shares or shares_fd is not None else []
@@ -116,5 +120,5 @@ def backup_restore(
             {"store": str(directory), "keysets": restored.keysets, "groups": restored.groups, "pin": restored.pin}
         )
         return
-    output.tell(f"made {directory}: {restored.keysets} keysets, {restored.groups} worker groups")
+    output.tell(f"made {directory}: {views.held(restored.keysets, restored.groups)}")
     output.tell(f"its pin is {restored.pin}; compare it with what was written down, then: strongroom doctor")

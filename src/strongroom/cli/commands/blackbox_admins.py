@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from strongroom._encoding import format_count
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
@@ -191,7 +192,7 @@ def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None
         return
     output.tell(f"{'would remove' if dry_run else 'removed'} {', '.join(done.listed)}")
     if done.exposed:
-        output.tell(f"{len(done.exposed)} secrets could be read, and must be changed where they are used:")
+        output.tell(f"{format_count(len(done.exposed), 'secret')} could be read, to be changed where used:")
         for each in done.exposed:
             output.tell(f"  {each.name}")
     if not dry_run:

@@ -99,7 +99,10 @@ def update_all_files(session: Session, force: bool, commit: bool, dry_run: bool)
 @click.command(cls=VerbCommand, epilog=examples("strongroom blackbox status", "strongroom blackbox status --json"))
 @verb
 def status(session: Session) -> None:
-    """Show how each registered file stands: sealed, decrypted, changed, missing or broken."""
+    """Show how each registered file stands: sealed, decrypted, changed, missing or broken.
+
+    No key is used: a file is broken where its packets are not whole; whether one opens, 'blackbox cat' tells.
+    """
     rows = repository_of(session).file_statuses()
     if session.as_json:
         output.write_json(

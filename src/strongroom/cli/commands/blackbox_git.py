@@ -45,7 +45,7 @@ def install_shims(session: Session, directory: Path, dry_run: bool) -> None:
         output.write_json([str(path) for path in made])
         return
     output.tell(
-        f"{'would write' if dry_run else 'wrote'} {len(made)} programs; put {str(directory.absolute())!r} on PATH"
+        f"{'would write' if dry_run else 'wrote'} {len(made)} programs; put {str(directory.resolve())!r} on PATH"
     )
 
 

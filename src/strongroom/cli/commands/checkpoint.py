@@ -49,6 +49,7 @@ def checkpoint_verify(session: Session, file: Path) -> None:
     What is newer, or new since, is as it should be.
     """
     from strongroom._encoding import format_time
+    from strongroom.cli import views
     from strongroom.keystore.checkpoints import verify_checkpoint
 
     report = verify_checkpoint(session.open(), file)
@@ -67,6 +68,6 @@ def checkpoint_verify(session: Session, file: Path) -> None:
         output.write_lines(report.differences)
         since = f"{report.newer} are newer and {report.new} new since {format_time(report.made)}"
         told = f"{len(report.differences)} fall behind it" if report.differences else "none falls behind it"
-        output.tell(f"{file}: {report.keysets} keysets, {report.groups} worker groups, {told}; {since}")
+        output.tell(f"{file}: {views.held(report.keysets, report.groups)}, {told}; {since}")
     if report.differences:
         click.get_current_context().exit(STALE)

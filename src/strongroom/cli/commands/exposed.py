@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from strongroom._encoding import format_count
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
@@ -99,7 +100,7 @@ def rotate_exposed(session: Session, *, now: bool, generate: bool) -> None:
             {"rotated": list(done.rotated), "left": [{"name": name, "why": why} for name, why in done.left]}
         )
     else:
-        output.tell(f"rotated {len(done.rotated)} keysets: {', '.join(done.rotated) or 'none'}")
+        output.tell(f"rotated {format_count(len(done.rotated), 'keyset')}: {', '.join(done.rotated) or 'none'}")
         for name, why in done.left:
             output.tell(f"left: {name}: {why}")
         if ISSUER in done.rotated and (issuer := issuer_now(keystore)) is not None and issuer.outdated:

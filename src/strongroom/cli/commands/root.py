@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from strongroom._encoding import format_count
 from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbGroup
@@ -93,7 +94,7 @@ def root_rotate(session: Session, exposed: str | None) -> None:
         )
         return
     word = "the rotation that was broken off is ended" if done.resumed else "the root was rotated"
-    output.tell(f"{word}: root {done.number} is the newest, and {done.moved} records were brought under it")
+    output.tell(f"{word}: root {done.number} is the newest; brought under it: {format_count(done.moved, 'record')}")
     output.tell(f"the new pin, which pinned hosts will need once the older root is destroyed: {done.pin}")
     views.to_share(done.to_add)
 
