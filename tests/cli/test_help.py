@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from strongroom.model.types import KeyType
 from tests.cli.program import program, within
 from tests.cli.tree import commands, verbs
 
+ROOT = Path(__file__).parents[2]
 VERBS = [
     "init", "create", "ensure", "import", "list", "show", "rotate", "add", "promote", "suspend", "resume", "compromise",
     "deactivate", "policy", "due", "destroy",
@@ -107,6 +110,33 @@ def _parse(words: list[str]) -> None:
         if not rest and isinstance(found, click.Group):
             return
         ctx = found.make_context(name, rest, parent=ctx)
+
+
+NAMED = re.compile(
+    r"(?<![\w./:@'-])(?<!manage\.py )(?<!django-admin )strongroom ([a-z][a-z-]+)(?: ([a-z][a-z-]+))?(?![\w.:/-])"
+)
+"""A command as hints, sentences and pages name it; what follows as a sentence is no command."""
+
+
+def _named(path: Path) -> Iterator[tuple[str, str]]:
+    text = path.read_text()
+    if path.suffix == ".py":
+        spoken = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
+        text = "\n".join(each for each in spoken if isinstance(each, str) and "\n" not in each)  # no docstrings
+    yield from NAMED.findall(text)
+
+
+def test_a_command_that_a_hint_or_a_page_names_exists() -> None:
+    ctx = click.Context(cli)
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    unknown = set()
+    for path in (*ROOT.glob("src/strongroom/**/*.py"), *pages):
+        for first, second in _named(path):
+            found = cli.get_command(ctx, first)
+            inner = found.get_command(ctx, second) if isinstance(found, click.Group) and second else found
+            if inner is None:
+                unknown.add((path.relative_to(ROOT).as_posix(), f"strongroom {first} {second}"))
+    assert unknown == {("src/strongroom/django/testing.py", "strongroom tests ")}, "all but a seed"
 
 
 def test_create_and_import_name_every_key_type() -> None:

@@ -201,7 +201,7 @@ def _add(
     if role and repository is not None and label in repository.admins():
         raise ExistsError(
             f"BlackBox's files list {label!r}, whom nobody approved: a role whose making was broken off",
-            hint=f"strongroom blackbox remove-admin {label}, then try again",
+            hint=f"strongroom blackbox removeadmin {label}, then try again",
         )
     # everything that can be refused is refused before the first file is changed
     sealed = sealed_to(keystore, certificate, repository, engine, role=role)

@@ -128,7 +128,12 @@ def status(session: Session) -> None:
     cls=VerbCommand, epilog=examples("strongroom blackbox expiry", "strongroom blackbox expiry --days 60 --json")
 )
 @click.option(
-    "--days", type=click.IntRange(min=0), default=30, show_default=True, help="Warn of keys that end within so many."
+    "--days",
+    type=click.IntRange(min=0),
+    metavar="DAYS",
+    default=30,
+    show_default=True,
+    help="Warn of keys that end within so many.",
 )
 @verb
 def expiry(session: Session, days: int) -> None:

@@ -27,7 +27,7 @@ SUITES = ("x25519", "mlkem768-x25519")
         "strongroom slot list",
         "strongroom slot add office --passphrase",
         "strongroom slot add vault --rsa vault.pem",
-        "strongroom slot add backup --new backup.identity",
+        "strongroom slot add backup --new ~/backup.identity",
         "strongroom slot test",
     ),
 )
@@ -76,7 +76,7 @@ def slot_list(session: Session) -> None:
     epilog=examples(
         "strongroom slot add office --passphrase",
         "strongroom slot add vault --rsa vault.pem",
-        "strongroom slot add backup --new backup.identity",
+        "strongroom slot add backup --new ~/backup.identity",
     ),
 )
 @click.argument("label")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _key_options = (
     click.option("--bits", type=click.Choice(["2048", "3072", "4096"]), default="3072", show_default=True, help="RSA."),
-    click.option("--protect", is_flag=True, help="Protect the identity with a passphrase, which is asked for."),
+    click.option("--protect", is_flag=True, help="Protect the identity with a passphrase: asked for, or made for you."),
     click.option(
         "--public-key-file",
         type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -109,7 +109,7 @@ def worker_rotate(session: Session, group: str, out: Path | None, **key: Unpack[
     metavar="FILE",
     help="Where to write it (GROUP.identity here).",
 )
-@click.option("--protect", is_flag=True, help="Protect the identity with a passphrase, which is asked for.")
+@click.option("--protect", is_flag=True, help="Protect the identity with a passphrase: asked for, or made for you.")
 @verb
 def worker_identity(
     session: Session, group: str, private_key_file: Path, of_store: str, issuer: str, out: Path | None, protect: bool
