@@ -99,6 +99,37 @@ class TestRemovingAnAdmin:
         assert shared.remove_admin("ghost@example.org").fingerprints == ()
         assert shared.admins() == ("alice@example.org", "bob@example.org")
 
+    def test_whoever_left_is_found_in_the_keyrings_that_git_keeps(
+        self, shared: Repository, bob: GpgHome, only_alice: Approved
+    ) -> None:
+        shared.remove_admin("bob@example.org")
+        shared.update_all(approved=only_alice)
+        for who in ("bob@example.org", bob.fingerprint, f"0x{bob.fingerprint.lower()}"):
+            assert {key.fingerprint for key in shared.keys_of(who)} == {bob.fingerprint}
+        assert {exposure.name for exposure in shared.readable_by(*shared.keys_of("bob@example.org"))} == set(NAMES)
+        assert shared.keys_of("carol@example.org") == ()
+        (shared.root / ".git").rename(shared.root.parent / "no-longer-git")
+        assert shared.keys_of("bob@example.org") == ()
+        assert len(shared.keys_of("alice@example.org")) == 1
+
+    def test_what_an_older_key_of_the_same_person_opened_is_told_too(
+        self, shared: Repository, as_alice: Engine, gpg_homes: GpgHomes, only_alice: Approved
+    ) -> None:
+        shared.remove_admin("bob@example.org")
+        shared.update_all(approved=only_alice)
+        (renewed,) = as_alice.certificates(gpg_homes("Bob <bob@example.org>").export())
+        shared.add_admin(renewed, label="bob@example.org")
+        assert {exposure.name for exposure in shared.remove_admin("bob@example.org").exposed} == set(NAMES)
+
+    def test_an_older_keyring_that_is_damaged_hides_nobody(self, shared: Repository, bob: GpgHome) -> None:
+        ring = shared.data / "pubring.kbx"
+        whole = ring.read_bytes()
+        for content in (whole[:-7], b"nothing of gpg's", whole):
+            ring.write_bytes(content)
+            git(shared.root, "commit", "--quiet", "--all", "--allow-empty", "--message", "the keyring")
+        shared.remove_admin("bob@example.org")
+        assert {key.fingerprint for key in shared.keys_of("bob@example.org")} == {bob.fingerprint}
+
     def test_without_git_the_files_of_now_are_looked_at(self, shared: Repository, bob: GpgHome) -> None:
         (shared.root / ".git").rename(shared.root.parent / "no-longer-git")
         found = shared.remove_admin("bob@example.org").exposed

@@ -331,7 +331,9 @@ def test_printing_files_loads_no_parser_and_means_the_same(team: Path, people: P
 
 
 def test_what_one_who_left_could_read_is_listed(team: Path, people: People, me: dict[str, str]) -> None:
-    rows = bb(team, as_user(people[LEFT]), "exposed", people[LEFT].fingerprint, "--json").json
+    rows = bb(team, me, "exposed", f"{LEFT}@example.org", "--json").json
+    assert bb(team, as_user(people[LEFT]), "exposed", people[LEFT].fingerprint, "--json").json == rows
+    assert bb(team, me, "exposed", "zoe@example.org", status=1).stderr.startswith("strongroom: error: gpg knows no key")
     assert {row["file"] for row in rows} == set(plaintext_hashes(RELEASE))
     assert not any(row["now"] for row in rows)
     assert all(row["versions"] for row in rows)

@@ -120,11 +120,12 @@ def recipients(
 
 def candidates_of(name: str, ring: Sequence[Certificate]) -> list[Certificate]:
     """The keys that a name may mean. A revoked one is never what is meant where there is another."""
-    found = _matching(name, ring)
+    found = matching(name, ring)
     return [key for key in found if not key.revoked] or found
 
 
-def _matching(name: str, ring: Sequence[Certificate]) -> list[Certificate]:
+def matching(name: str, ring: Sequence[Certificate]) -> list[Certificate]:
+    """The keys that a name fits, revoked ones among them."""
     if exact := _FINGERPRINT.fullmatch(name):
         return [key for key in ring if key.fingerprint == exact[1].upper()]
     if short := _KEY_ID.fullmatch(name):

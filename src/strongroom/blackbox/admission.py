@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from strongroom.blackbox import keyring, layout
 from strongroom.blackbox.admins import candidates_of, check_addition, check_label, listed_name, resolve
 from strongroom.blackbox.changes import Change
-from strongroom.blackbox.history import Exposure, readable_by
+from strongroom.blackbox.history import Exposure, keys_of, readable_by
 from strongroom.blackbox.locking import LOCK
 from strongroom.blackbox.results import Written
 from strongroom.blackbox.site import Site
@@ -78,7 +78,8 @@ def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = F
             )
         kept = {key.fingerprint for name, keys in meant.items() if name not in going for key in keys}
         gone = {key.fingerprint: key for name in going for key in meant[name] if key.fingerprint not in kept}
-        exposed = readable_by(site, *gone.values())
+        once = (key for name in going for key in keys_of(site, name) if key.fingerprint not in kept)
+        exposed = readable_by(site, *gone.values(), *once)
         changed = (*(site.registry.file(name) for name in (layout.ADMINS, layout.TRUST)), *_ring_names(site))
         committed = False
         if not dry_run:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
-from strongroom.blackbox import past, placing
+from strongroom.blackbox import keybox, keyring, past, placing
+from strongroom.blackbox.admins import matching
 from strongroom.blackbox.git import Git
 from strongroom.blackbox.reading import MAX_CIPHERTEXT, MAX_PLAINTEXT, about
 from strongroom.blackbox.site import Site
 from strongroom.errors import FormatError, NotFoundError, PathError, UnsupportedError
 from strongroom.openpgp.engine import Certificate
-from strongroom.openpgp.packets import recipients_of
+from strongroom.openpgp.packets import MAX_RING, recipients_of
 from strongroom.primitives.secret import SecretBytes
 
 
@@ -45,6 +47,25 @@ class Difference:
     name: str
     sealed: SecretBytes
     plaintext: SecretBytes
+
+
+def keys_of(site: Site, who: str) -> tuple[Certificate, ...]:
+    """The keys that `who` (a line of the list, an address, a fingerprint) means, or meant once, here.
+
+    In the tracked keyring, and in every one that git keeps on any branch: whoever left is in none of now, and whoever
+    renewed a key read with the older one. That a committed key is nobody's is not found out: it only adds to a list
+    of what is to be changed.
+    """
+    held = dict.fromkeys(keyring.blocks(keyring.read(site.tree, site.place.data)).values())
+    control = site.control()
+    if isinstance(control, Git):
+        rings = (each.blob for each in past.brought(control) if each.name.rpartition("/")[2] in keyring.RINGS)
+        for _, raw in past.contents(control, rings, limit=keybox.MAX_RING):
+            with suppress(FormatError):
+                held |= dict.fromkeys(keyring.blocks({"an older keyring": raw}).values())
+    name = who.replace(" ", "")
+    found = (key for ring in _rings(held) for key in matching(name, site.engine.certificates(ring)))
+    return tuple({key.transferable: key for key in found}.values())
 
 
 def readable_by(site: Site, *certificates: Certificate) -> tuple[Exposure, ...]:
@@ -112,6 +133,18 @@ def differences(site: Site, names: Collection[str] = ()) -> tuple[Difference, ..
         if sealed != plaintext:
             found.append(Difference(name=plain, sealed=sealed, plaintext=plaintext))
     return tuple(found)
+
+
+def _rings(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """The keys as rings that an engine takes."""
+    ring = b""
+    for block in blocks:
+        if ring and len(ring) + len(block) > MAX_RING:
+            yield ring
+            ring = b""
+        ring += block
+    if ring:
+        yield ring
 
 
 def _current(site: Site, plain: str) -> bytes:

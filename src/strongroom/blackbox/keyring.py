@@ -10,14 +10,12 @@ from strongroom.errors import BlackBoxError
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.openpgp.packets import certificates_in
 
-_RINGS = (layout.KEYBOX, layout.OLD_RING)
+RINGS = (layout.KEYBOX, layout.OLD_RING)
 
 
 def read(tree: Tree, data: str) -> dict[str, bytes]:
     """The keyring files that are there. Old repositories have `pubring.gpg`, newer ones `pubring.kbx`, some both."""
-    return {
-        name: tree.read(f"{data}/{name}", limit=keybox.MAX_RING) for name in _RINGS if tree.exists(f"{data}/{name}")
-    }
+    return {name: tree.read(f"{data}/{name}", limit=keybox.MAX_RING) for name in RINGS if tree.exists(f"{data}/{name}")}
 
 
 def certificates(rings: Mapping[str, bytes], *, engine: Engine) -> tuple[Certificate, ...]:

@@ -94,6 +94,7 @@ class Repository(Site):
     add_admin = admission.add_admin
     remove_admin = admission.remove_admin
     readable_by = history.readable_by
+    keys_of = history.keys_of
     editions = history.editions
     differences = history.differences
     admin_statuses = overview.admin_statuses

@@ -250,14 +250,11 @@ def approve(session: Session, fingerprints: tuple[str, ...], withdraw: bool, dry
 def exposed(session: Session, who: str) -> None:
     """Show which secrets WHO can read, or could: those in git's history too, on every branch.
 
-    WHO is a line of the list, or a key of your keyring by fingerprint or address, of one who left.
+    WHO is a line of the list, an address or a fingerprint. One who left is found in the keyrings that git keeps, or in
+    yours.
     """
-    from strongroom.blackbox.approvals import candidates
-
     repository = repository_of(session)
-    wanted = who.replace(" ", "").upper().removeprefix("0X")
-    known = [key for key in candidates(repository) if wanted == key.fingerprint or any(who in uid for uid in key.uids)]
-    rows = repository.readable_by(*(known or [_own_engine(session).certificate(who)]))
+    rows = repository.readable_by(*(repository.keys_of(who) or [_own_engine(session).certificate(who)]))
     if session.as_json:
         output.write_json(_exposures(rows))
         return
