@@ -21,6 +21,7 @@ from strongroom.django.columns import Column
 from strongroom.django.encrypted import BlindIndex, encrypted
 from strongroom.django.reencryption import move
 from strongroom.django.testing import override_keystore
+from strongroom.errors import StrongroomError
 from strongroom.exitcodes import DONE, REFUSED, USAGE, WORK_REMAINS
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.in_use import Use
@@ -30,8 +31,15 @@ from tests.django.tables import APP, tables
 COLUMNS, TOKENS = "columns", "tokens"
 
 
+NAMES: dict[int, Any] = {}
+"""What the function below gives for a school instead, or raises."""
+
+
 def keyset_of(context: Any) -> str:
-    return f"school-{context['school']}"
+    name: Any = NAMES.get(context["school"], f"school-{context['school']}")
+    if isinstance(name, Exception):
+        raise name
+    return name  # type: ignore[no-any-return]  # some tests want it to be no text
 
 
 with isolate_apps():
@@ -251,6 +259,28 @@ def test_each_row_may_have_its_keyset_and_its_cells_stay_bound_to_the_row(keysto
     keystore.rotate("school-2", now=True)
     assert "10 cells moved, 0 remain" in said("strongroom.Grade.mark")
     assert [grade.mark for grade in Grade.objects.order_by("code")] == [str(n) for n in range(20)]
+
+
+@pytest.mark.parametrize("given", [None, 5, b"school-1", "School 1", "school-9", KeyError("no such school")])
+def test_a_row_whose_keyset_nobody_names_hides_no_other(
+    keystore: KeyStore, monkeypatch: pytest.MonkeyPatch, given: Any
+) -> None:
+    """A list is still read, what is wrong is told where the cell is read, and re-encryption goes on with the rest."""
+    for code, school in (("a", 1), ("b", 2), ("c", 1)):
+        Grade.objects.create(code=code, school=school, mark=code)
+    keystore.rotate("school-1", now=True)
+    monkeypatch.setitem(NAMES, 2, given)
+    rows = {row.code: row for row in Grade.objects.all()}
+    assert (rows["a"].mark, rows["c"].mark) == ("a", "c")
+    with pytest.raises(StrongroomError, match=r"strongroom\.Grade\.mark") as told:
+        rows["b"].mark  # noqa: B018  it is read
+    assert told.value.hint
+    with pytest.raises(StrongroomError, match=r"strongroom\.Grade\.mark"):
+        Grade.objects.create(code="d", school=2, mark="d")
+    out = said("strongroom.Grade", status=WORK_REMAINS)
+    assert "2 cells moved, 1 remain" in out
+    assert "do not open; the first have the primary keys b" in out
+    said("strongroom.Grade", "--report")
 
 
 def test_a_report_counts_what_each_version_still_protects(keystore: KeyStore) -> None:

@@ -11,7 +11,7 @@ from strongroom.django.cells import Cells, Row
 from strongroom.django.columns import Column
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
-from strongroom.errors import DecryptionError, NotFoundError
+from strongroom.errors import DecryptionError, NotFoundError, SettingsError
 from strongroom.model.version import Version
 
 WINDOW = 2_000
@@ -51,7 +51,7 @@ def _maker(field: Any, row: Row, versions: tuple[Version, ...]) -> int | None:
     try:
         context = None if row.context is None else field.context_of(row.context)
         plain = field.box(context).decrypt(row.cell, associated_data(field.field_id, context), compromised_too=True)
-    except (DecryptionError, NotFoundError, FieldError):
+    except (DecryptionError, NotFoundError, SettingsError, FieldError):
         return None
     marks = field.index.remarks(plain)
     return next((version.number for version, mark in zip(versions, marks, strict=True) if mark == row.index), None)

@@ -20,7 +20,7 @@ from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.fields.plaintext import START
 from strongroom.django.tally import Tally, Versions, tally
-from strongroom.errors import DecryptionError, FormatError, NotFoundError
+from strongroom.errors import DecryptionError, FormatError, InvalidNameError, NotFoundError, SettingsError
 from strongroom.model.names import KeyId
 from strongroom.model.types import KeyType, Prefix
 from strongroom.model.version import Version
@@ -129,7 +129,7 @@ def _changes(cells: Cells, rows: Sequence[Row], *, compromised_too: bool) -> tup
         try:
             context = None if row.context is None else field.context_of(row.context)
             placed.append((field.keyset_name(context), row, context))
-        except FieldError:
+        except (FieldError, SettingsError):
             broken.append(row)
     placed.sort(key=lambda each: each[0])
     for name, mine in groupby(placed, key=lambda each: each[0]):
@@ -149,7 +149,7 @@ def _under(
     keystore = keystores[cells.column.store]
     try:
         snapshot = keystore.current(name, KeyType.AES256_GCM)
-    except NotFoundError:
+    except (NotFoundError, InvalidNameError):
         broken += [row for row, _ in rows]  # shredded, or never there: those cells open for nobody
         return
     primary = None if snapshot.primary is None else snapshot.primary.key_id

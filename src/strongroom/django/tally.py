@@ -19,7 +19,7 @@ from strongroom.django.columns import Column, all_columns
 from strongroom.django.connections import keystores
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.marks import versions_of_marks
-from strongroom.errors import DecryptionError, NotFoundError, StoreError
+from strongroom.errors import DecryptionError, NotFoundError, SettingsError, StoreError
 from strongroom.keystore.in_use import InUse, Use
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId
@@ -124,7 +124,7 @@ def _maker(field: Any, row: Row, versions: Versions) -> tuple[str | None, int | 
     try:
         context = field.context_of(row.context) if row.context is not None else None
         name = field.keyset_name(context)
-    except FieldError:
+    except (FieldError, SettingsError):
         return None, None, False  # its row does not say what it is bound to
     keyset = versions.by_name.get(name)
     if keyset is None:

@@ -5,7 +5,7 @@ associated data = fields("strongroom/1 cell", field id, one text for each part o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.core.exceptions import FieldError
@@ -13,6 +13,7 @@ from django.db import models
 
 from strongroom._encoding import encode_fields
 from strongroom.django.fields.types import AnyField
+from strongroom.errors import SettingsError, StrongroomError
 
 Context = Mapping[str, Any]
 """The values of the attributes that `context=` names, as the row has them."""
@@ -52,6 +53,23 @@ def context_of(names: tuple[str, ...], row: Row, *, field: AnyField) -> Context:
             )
         found[name] = context_value(named, value)
     return found
+
+
+def keyset_of(function: Callable[[Context], str], context: Context, *, field: AnyField) -> str:
+    """The keyset that a function names for a row. SettingsError where it fails or names none: a list that has such a
+    row is still read, as with a cell that does not open."""
+    hint = f"{getattr(function, '__qualname__', function)} is to return a name for every row, such as 'schools/1'"
+    try:
+        name: object = function(context)
+    except (StrongroomError, FieldError):
+        raise
+    except Exception as error:
+        raise SettingsError(
+            f"{field}: the function that names its keyset failed: {type(error).__name__}: {error}", hint=hint
+        ) from error
+    if not isinstance(name, str):
+        raise SettingsError(f"{field}: the function that names its keyset gave {name!r}", hint=hint)
+    return name
 
 
 def context_value(field: Any, value: Any) -> Any:

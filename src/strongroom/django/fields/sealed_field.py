@@ -20,7 +20,7 @@ from django.db.models.query_utils import DeferredAttribute
 from django.db.models.signals import post_init
 from django.utils.functional import cached_property
 
-from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of
+from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of, keyset_of
 from strongroom.django.fields.blind_index import SUFFIX, BlindIndex, column_for
 from strongroom.django.fields.bound_rows import check_together
 from strongroom.django.fields.boxes import Box, box_of
@@ -180,8 +180,8 @@ class SealedField(SealedColumn):
         return None if self.context_names is None else context_of(self.context_names, row, field=self)
 
     def keyset_name(self, context: Context | None = None) -> str:
-        """The name of the keyset of a row's cells."""
-        return self.keyset if isinstance(self.keyset, str) else self.keyset(context or {})
+        """The name of the keyset of a row's cells. SettingsError where the field's function gives none."""
+        return self.keyset if isinstance(self.keyset, str) else keyset_of(self.keyset, context or {}, field=self)
 
     def box(self, context: Context | None = None) -> Box:
         """What seals and opens the cells of a row. Raises what opening the store raises, and NotFoundError."""
