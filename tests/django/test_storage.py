@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile, File
@@ -99,6 +101,18 @@ def test_a_file_opened_as_text_is_text_as_in_a_directory(tmp_path: Path, mode: s
     path.write_bytes(path.read_bytes()[:-1])
     with storage.open("note.txt", mode) as file, pytest.raises(DecryptionError):
         file.read()
+
+
+def test_a_path_is_a_name_and_any_bytes_may_be_in_it(tmp_path: Path) -> None:
+    below = FileSystemStorage(location=tmp_path)
+    storage: Any = EncryptedStorage(storage=below, keyset=KEYSET)
+    name = storage.save(Path("deep/note.txt"), ContentFile(b"1"))
+    with storage.open(Path("deep/note.txt")) as file:
+        assert (file.read(), file.mode, file.name) == (b"1", "rb", name)
+    odd = storage.save(os.fsdecode(b"caf\xe9.txt"), ContentFile(b"2"))  # Latin-1
+    with storage.open(odd, "r") as file:
+        assert (file.read(), file.mode) == ("2", "r")
+    assert (tmp_path / os.fsdecode(b"caf\xe9.txt")).exists()
 
 
 def test_a_taken_name_is_left_and_another_one_found(storage: EncryptedStorage) -> None:

@@ -16,6 +16,7 @@ a file, or put an older content of the same name back.
 from __future__ import annotations
 
 import io
+import os
 import posixpath
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -87,9 +88,11 @@ class EncryptedStorage(Storage):
                 f"an encrypted file is read or saved whole, not opened with mode {mode!r}",
                 hint="storage.save(name, content)",
             )
-        plain = self.opened(name)
-        # text is UTF-8, as what is saved as text becomes
-        return plain if "b" in mode else File(cast("Any", io.TextIOWrapper(cast("Any", plain.file), "utf-8")), name)
+        file: File[Any] = self.opened(name)
+        if "b" not in mode:  # text is UTF-8, as what is saved as text becomes
+            file = File(cast("Any", io.TextIOWrapper(cast("Any", file.file), "utf-8")), file.name)
+        file.mode = mode
+        return file
 
     def opened(self, name: str, *, compromised_too: bool = False) -> File[bytes]:
         """The plaintext of a file, as `open` gives it; of one under a compromised version too, where that is asked."""
@@ -102,7 +105,7 @@ class EncryptedStorage(Storage):
         except BaseException:
             source.close()
             raise
-        return File(cast("Any", plain), name)
+        return File(cast("Any", plain), os.fspath(name))
 
     def sealed(self, name: str, content: File[Any]) -> Iterator[bytes]:
         """The ciphertext of this content under this name, piece by piece, for those who write it by other means."""
@@ -274,9 +277,10 @@ class _SealedFile(File):  # type: ignore[type-arg]  # generic in the stubs, not 
         raise io.UnsupportedOperation("a file that is being encrypted is read once, from the beginning")
 
 
-def _binding(name: str) -> bytes:
+def _binding(name: str | PathLike[str]) -> bytes:
     """The associated data of a file: its name, in one spelling."""
-    return encode_fields(_PURPOSE, posixpath.normpath(name.replace("\\", "/")).encode())
+    spelled = posixpath.normpath(os.fspath(name).replace("\\", "/"))
+    return encode_fields(_PURPOSE, spelled.encode("utf-8", "surrogateescape"))  # a directory's names may be any bytes
 
 
 def _length(content: File[Any]) -> int | None:
