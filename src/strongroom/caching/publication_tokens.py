@@ -83,7 +83,7 @@ def open_tokens(publication: Publication, key: SecretBytes) -> dict[str, Granted
 
     Call it only for a publication that `check` has let through.
     """
-    fernet = FernetKey(key)
+    fernet, store = FernetKey(key), b64encode(publication.store)
     found: dict[str, Granted] = {}
     for number, token in enumerate(publication.tokens, start=1):
         document = _decrypted(fernet, token)
@@ -92,7 +92,7 @@ def open_tokens(publication: Publication, key: SecretBytes) -> dict[str, Granted
                 f"token {number} of the publication for {publication.group!r} does not open", reason="token"
             )
         try:
-            granted = _granted(document, publication)
+            granted = _granted(document, publication, store)
         except StrongroomError as trouble:
             raise _odd(publication, number, str(trouble)) from None
         if granted.keyset.name in found:
@@ -162,8 +162,8 @@ def _document(granted: Granted, store: StoreId, group: str, serial: int) -> _Doc
     )
 
 
-def _granted(wire: _Document, publication: Publication) -> Granted:
-    if (b64decode(wire.store), wire.group, wire.serial) != (publication.store, publication.group, publication.serial):
+def _granted(wire: _Document, publication: Publication, store: str) -> Granted:
+    if (wire.store, wire.group, wire.serial) != (store, publication.group, publication.serial):
         raise FormatError("it was made for another publication")
     name = parse_name(wire.name)
     extended = wire.policy.allow is not UNSET
