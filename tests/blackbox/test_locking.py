@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,12 @@ from strongroom.errors import LockError, StoreError
 
 
 def test_the_second_writer_gives_up_after_its_time(tmp_path: Path) -> None:
-    with locked(tmp_path, clock=SYSTEM_CLOCK):
-        start = time.monotonic()
-        with pytest.raises(LockError, match="another process has held"), locked(tmp_path, clock=SYSTEM_CLOCK, wait=0.1):
-            pass
-        assert 0.1 <= time.monotonic() - start < 5
+    with (
+        locked(tmp_path, clock=SYSTEM_CLOCK),
+        pytest.raises(LockError, match="another process has held"),
+        locked(tmp_path, clock=SYSTEM_CLOCK, wait=0.1),
+    ):
+        pass
 
 
 def test_the_lock_is_free_afterwards_and_after_a_failure(tmp_path: Path) -> None:

@@ -44,13 +44,11 @@ def _problem(engine: GnuPG, message: bytes) -> StrongroomError:
     return caught.value
 
 
-def test_a_protected_key_with_nobody_there_fails_at_once(peter: GpgHome, sealed: bytes) -> None:
-    started = time.monotonic()
+def test_a_protected_key_with_nobody_there_fails(peter: GpgHome, sealed: bytes) -> None:
     problem = _problem(GnuPG(environ=peter.env, terminal=""), sealed)
     assert isinstance(problem, AgentError)
     assert "pinentry cannot ask" in str(problem)
     assert "role create" in problem.hint
-    assert time.monotonic() - started < 5
 
 
 def test_with_no_terminal_nobody_is_asked(peter: GpgHome, sealed: bytes) -> None:
@@ -167,16 +165,14 @@ def test_a_missing_pinentry_is_told(peter: GpgHome, sealed: bytes, terminal: str
     assert isinstance(problem, AgentError)
 
 
-def test_a_hung_agent_costs_the_time_limit_and_no_more(gpg_homes: GpgHomes) -> None:
+def test_a_hung_agent_costs_the_time_limit(gpg_homes: GpgHomes) -> None:
     home = gpg_homes("Hannah <hannah@example.org>")
     sealed = home.encrypt(PLAINTEXT, home.fingerprint)
     with home.hung_agent():
         engine = GnuPG(environ=home.env, terminal="", timeout=1.0)
         for use in (lambda: engine.decrypt(sealed), engine.secret_keys):
-            started = time.monotonic()
             with pytest.raises(AgentError, match="within 1 seconds") as caught:
                 use()
-            assert 0.9 < time.monotonic() - started < 4
             assert "pkill" in caught.value.hint
     assert engine.decrypt(sealed).plaintext.reveal() == PLAINTEXT
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from base64 import b64decode
 
 import pytest
@@ -13,6 +12,7 @@ from strongroom.errors import FormatError, PassphraseError, PolicyError, Strongr
 from strongroom.primitives.importing import Recognised, check_import, looks_like_private_key, recognise
 from strongroom.primitives.pkcs8 import MAX_ITERATIONS, check_cost
 from strongroom.primitives.secret import SecretBytes
+from tests.support.called import DERIVING, called
 
 WORD = SecretBytes(b"correct")
 SEED = SecretBytes(bytes.fromhex("ba32ce4b58569d5e506c82f91ae7d228646040d1ac95d7ef6c2d47ddf5150a26"))
@@ -85,7 +85,9 @@ class TestOpensslsForms:
     def test_each_is_read(self, form: str) -> None:
         der = b64decode(WRITTEN[form])
         check_cost(der)
-        assert recognise(SecretBytes(der), passphrase=WORD) == Recognised("ed25519", SEED)
+        with called() as names:
+            assert recognise(SecretBytes(der), passphrase=WORD) == Recognised("ed25519", SEED)
+        assert not DERIVING.isdisjoint(names)
 
     def test_a_wrong_passphrase_is_one_thing_in_all(self, form: str) -> None:
         for word in (SecretBytes(b"wrong"), SecretBytes(b""), SecretBytes(b"\xff"), None):
@@ -94,7 +96,6 @@ class TestOpensslsForms:
 
     def test_damage_is_an_error_of_ours(self, form: str) -> None:
         der = b64decode(WRITTEN[form])
-        started = time.process_time()
         for at in range(len(der)):
             for changed in (der[:at], der[:at] + bytes([der[at] ^ 1 << at % 8]) + der[at + 1 :]):
                 try:
@@ -103,7 +104,6 @@ class TestOpensslsForms:
                     continue
                 # CBC is not authenticated: a flipped bit may pass for another seed, never for another kind of thing
                 assert (taken.kind, len(taken.material)) == ("ed25519", 32)
-        assert time.process_time() - started < 30  # no flipped bit of a cost was paid beyond the caps
 
 
 class TestCosts:
@@ -125,10 +125,9 @@ class TestCosts:
         ids=range(11),
     )
     def test_too_much_is_refused_and_not_paid(self, der: bytes) -> None:
-        started = time.process_time()
-        with pytest.raises(PolicyError):
+        with called() as names, pytest.raises(PolicyError):
             recognise(SecretBytes(der), passphrase=WORD)
-        assert time.process_time() - started < 0.2
+        assert DERIVING.isdisjoint(names)
 
     @pytest.mark.parametrize(
         "der", [pbkdf2(1), pbkdf2(MAX_ITERATIONS), scrypt(2**20, 8, 1), pbes1(PBE_SHA1_3DES, 2048)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import gcd
 
 import pytest
@@ -82,10 +81,9 @@ class TestMaterial:
             rsa.load_sealed(SecretBytes(b"\x01" + other))
 
     def test_the_load_skips_the_validation(self) -> None:
-        # a tenth of the cheapest validation is already a hundred times what the load takes
-        validated = min(_seconds(lambda: load_der_private_key(made("rsa-3072").reveal()[1:], None)) for _ in range(2))
-        skipped = min(_seconds(lambda: rsa.load_sealed(made("rsa-3072"))) for _ in range(20))
-        assert skipped < validated / 10
+        with pytest.raises(ValueError, match="Invalid private key"):
+            load_der_private_key(crossed("rsa-3072").reveal()[1:], None)
+        assert rsa.load_sealed(crossed("rsa-3072")).key_size == 3072
 
 
 class TestValidation:
@@ -137,10 +135,10 @@ class TestValidation:
         with pytest.raises(PolicyError):
             rsa.validated(object())
 
-    def test_huge_primes_in_a_small_modulus_cost_nothing(self) -> None:
+    def test_huge_primes_in_a_small_modulus_are_refused(self) -> None:
         # the test of a prime of 4,253 bits takes seconds; p times q is looked at first
         numbers = numbers_of(KIND) | {"p": MERSENNE, "q": MERSENNE}
-        assert _seconds(lambda: error_of(lambda: rsa.validated(unvalidated(numbers)), FormatError)) < 0.5
+        error_of(lambda: rsa.validated(unvalidated(numbers)), FormatError)
 
 
 class TestPublicKeys:
@@ -210,9 +208,3 @@ class TestOaep:
         assert_tells_nothing(
             error_of(lambda: rsa.oaep_wrap(public(KIND), SecretBytes(secret), label=b""), PolicyError), secret
         )
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 
 import pytest
 
@@ -174,19 +173,15 @@ class TestPassphraseSlot:
             (1 << 40, 1 << 40, 1),
         ],
     )
-    def test_costs_out_of_bounds_are_refused_at_once(self, memory_kib: int, iterations: int, lanes: int) -> None:
-        started = perf_counter()
+    def test_costs_out_of_bounds_are_refused(self, memory_kib: int, iterations: int, lanes: int) -> None:
         with pytest.raises(PolicyError, match="1048576"):
             Cost(memory_kib=memory_kib, iterations=iterations, lanes=lanes)
-        assert perf_counter() - started < 0.1
 
     def test_the_real_cost_is_128_mib_three_passes_four_lanes(self) -> None:
         assert Cost() == Cost(memory_kib=128 * 1024, iterations=3, lanes=4)
         slot = PassphraseSlot.create(ROOT, PASSPHRASE, label="office")
         assert slot.cost == Cost()
-        started = perf_counter()
         assert same(slot.open(PASSPHRASE, ROOT.ref), ROOT)
-        assert perf_counter() - started > 0.02  # no machine tries a million a second
 
 
 class TestHpkeSlot:

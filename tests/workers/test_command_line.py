@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,10 +118,8 @@ def test_watching_publishes_each_change_and_puts_back_what_was_lost(
         try:
             assert watching.stderr is not None
             assert "published web" in watching.stderr.readline()
-            changed = time.monotonic()
             assert within("rotate", "box", "--now").status == 0
             assert "published web" in watching.stderr.readline()
-            assert time.monotonic() < changed + 5
             redis_server.command("FLUSHALL")
             assert "published web" in watching.stderr.readline()
             assert redis_server.command("DBSIZE") == b":1\r\n"

@@ -61,15 +61,11 @@ def test_a_failover_is_borne_and_the_new_master_is_found(place: Path) -> None:
             box = keystore.fernet("box")
             token = box.encrypt(b"before")
             watched.master.stop()
-            slowest = 0.0
             end = time.monotonic() + 90
             while watched.master_port() != watched.replica.port:
                 assert time.monotonic() < end
-                begun = time.monotonic()
                 assert box.decrypt(token) == b"before"
-                slowest = max(slowest, time.monotonic() - begun)
                 time.sleep(0.05)
-            assert slowest < 5
             site.keystore.rotate("box", now=True)
 
             def published() -> bool:

