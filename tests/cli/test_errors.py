@@ -49,6 +49,7 @@ def test_every_error_has_the_exit_status_of_the_design(kind: type[errors.Strongr
         (["help"], "strongroom has no command 'help'", "strongroom --help"),
         (["list", "--jason"], "strongroom list has no option '--jason'", "did you mean '--json'?"),
         (["list", "--store", "x"], "strongroom list has no option '--store'", "--store goes before the command: "),
+        (["init", "--admin", "x"], "strongroom init has no option '--admin'", "strongroom init --help"),
         (["show"], "missing argument 'NAME'", "strongroom show --help"),
         (["promote", "it", "two"], "invalid value for 'VERSION': 'two' is not", "strongroom promote --help"),
         (["create", "it", "--type", "fernet", "--label", "x"], "'x' is not a label", "strongroom create --help"),

@@ -71,13 +71,15 @@ def _nearest(option: str, ctx: click.Context) -> str:
     import difflib  # only after a typing error
 
     own, outer = _options(ctx), _options(ctx.find_root())
-    near = difflib.get_close_matches(option, sorted((own | outer) - _NO_GUESS), n=1)
+    bare = {name.lstrip("-"): name for name in sorted((own | outer) - _NO_GUESS)}  # dashes are no likeness
+    near = difflib.get_close_matches(option.lstrip("-"), bare, n=1)
     if not near:
         return ""
-    if near[0] in own:
-        return f"did you mean {near[0]!r}?"
+    found = bare[near[0]]
+    if found in own:
+        return f"did you mean {found!r}?"
     verb = ctx.command_path.removeprefix("strongroom ")
-    return f"{near[0]} goes before the command: strongroom {near[0]} … {verb}"
+    return f"{found} goes before the command: strongroom {found} … {verb}"
 
 
 def _options(ctx: click.Context) -> set[str]:

@@ -190,7 +190,8 @@ class FileWitness:
         """Take this for the newest, older or not."""
         with self._file.writing() as connection:
             connection.execute(_PUT, (name, mark.revision, mark.digest, "", ""))
-        log.warning("name=%s accepted=%d event=witness-accepted", name, mark.revision)
+        if mark.digest:  # a removal is told by whoever removes
+            log.warning("name=%s accepted=%d event=witness-accepted", name, mark.revision)
 
     # -- roots ------------------------------------------------------------------------------------------------------
 
