@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.core.exceptions import FieldError, ValidationError
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 
 from strongroom.django.encrypted import BlindIndex, encrypted
 from strongroom.errors import NotFoundError, PurposeError, SettingsError, StateError
@@ -151,6 +153,40 @@ def test_marks_of_a_compromised_version_are_still_found(two: KeyStore) -> None:
     assert names(nickname="countess") == ["Ada"]
 
 
+def changed(**values: Any) -> Student:
+    row = Student.objects.get(name="Ada")
+    for name, value in values.items():
+        setattr(row, name, value)
+    return row
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Student.objects.update(ssn_index=None),
+        lambda: Student.objects.update(ssn="1", ssn_index=None),
+        lambda: Student.objects.update(ssn_index=b"x" * 32),
+        lambda: Student.objects.update(ssn_index=F("nickname_index")),
+        lambda: Student.objects.bulk_update([changed(ssn_index=None)], ["ssn_index"]),
+        lambda: Student.objects.bulk_update([changed(ssn="1", ssn_index=None)], ["ssn", "ssn_index"]),
+        lambda: changed(ssn="1").save(update_fields=["ssn_index"]),
+        lambda: Student.objects.bulk_create(
+            [changed(ssn="1")],
+            update_conflicts=True,
+            update_fields=["ssn_index"],
+            unique_fields=None if connection.vendor == "mysql" else ["id"],
+        ),
+    ],
+)
+def test_no_statement_parts_a_mark_from_its_value(two: KeyStore, write: Callable[[], object]) -> None:
+    """A row whose mark is gone, or another value's, is found no more, and a second one of its value could come in."""
+    before = marks()
+    with pytest.raises(FieldError, match=r"filled by school\.Student\.ssn alone"), transaction.atomic():
+        write()
+    assert marks() == before
+    assert names(ssn=ADA) == ["Ada"]
+
+
 def test_the_column_is_filled_by_its_field_alone(two: KeyStore) -> None:
     with pytest.raises(FieldError, match=r"filled by school\.Student\.ssn alone"), transaction.atomic():
         Student.objects.update(ssn_index=b"x")
@@ -158,6 +194,14 @@ def test_the_column_is_filled_by_its_field_alone(two: KeyStore) -> None:
     row.ssn_index = b"x"
     row.save()
     assert names(ssn=ADA) == ["Ada"]
+
+
+def test_a_column_that_is_named_with_others_stays(two: KeyStore) -> None:
+    """update_or_create names each column that fills itself, whatever the defaults are."""
+    changed(name="Ada L.").save(update_fields=["name", "ssn_index", "born_index", "phone_index"])
+    Student.objects.only("name").get(ssn=BOB).save(update_fields=["ssn_index", "born_index"])
+    assert names(ssn=ADA) == names(born="1815-12-10") == ["Ada L."]
+    assert names(ssn=BOB) == ["Bob"]
 
 
 def test_a_child_is_found_by_its_own_field_and_its_parents(school: KeyStore) -> None:

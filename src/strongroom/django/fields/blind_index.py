@@ -180,7 +180,7 @@ class IndexColumn(BinaryColumn):
             return self._prepared(value, connection)
         if value is None:
             return None
-        if isinstance(value, (Case, Cast)):  # made by `follow`
+        if isinstance(value, (Case, Cast)):  # of `follow`, or refused for its placeholder
             return value
         raise FieldError(f"{self} is filled by {self.source} alone: write that")
 
@@ -209,10 +209,35 @@ class IndexColumn(BinaryColumn):
         return mark
 
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:
+        self._check_with_source(compiler)
         return connection.ops.binary_placeholder_sql(value)
 
     def get_placeholder_sql(self, value: Any, compiler: Any, connection: Any) -> Any:
+        self._check_with_source(compiler)
         return connection.ops.binary_placeholder_sql(value, compiler)
+
+    def _check_with_source(self, compiler: Any) -> None:
+        """FieldError for a statement that would write marks, or none, beside cells that are of other values."""
+        query = None if compiler is None else compiler.query
+        if isinstance(query, UpdateQuery):
+            values: list[tuple[Any, Any, Any]] = vars(query)["values"]
+            (mine, *_) = (value for field, _, value in values if field is self)
+            if any(field is self.source for field, _, _ in values):
+                wrong = not (isinstance(mine, (ToMark, Kept)) or hasattr(mine, "marks"))
+            else:
+                wrong = type(mine) is not Kept and not self._stays(mine, compiler.connection)
+        else:
+            updated = [] if query is None else vars(query).get("update_fields") or []
+            wrong = self in updated and self.source not in updated
+        if wrong:
+            raise FieldError(f"{self} is filled by {self.source} alone: write that")
+
+    def _stays(self, wanted: Any, connection: Any) -> bool:
+        """Whether a mark is that of the row already: update_or_create names each column that fills itself."""
+        if type(wanted) is not ToMark or wanted.row is None:
+            return False
+        held = getattr(wanted.row, self.attname)
+        return held is None if wanted.value is None else held in self.marks_of(wanted.value, connection)
 
 
 def column_for(index: BlindIndex, field: Sealing, *, unique: bool) -> IndexColumn:
@@ -251,7 +276,8 @@ def follow(query: Any, field: Sealing, column: Any) -> None:
 def _marked(expression: Any, column: Any) -> Any:
     """The same expression, with marks in place of values. What is not of this shape was refused before."""
     if isinstance(expression, Case):
-        made = expression.copy()
+        made: Any = expression.copy()
+        made.marks = True
         made.output_field = column
         made.cases = [case.copy() for case in expression.cases]
         for case in made.cases:
@@ -259,7 +285,9 @@ def _marked(expression: Any, column: Any) -> Any:
         made.default = _marked_value(expression.default, column)
         return made
     if isinstance(expression, Cast):
-        return Cast(_marked(expression.get_source_expressions()[0], column), output_field=column)
+        cast: Any = Cast(_marked(expression.get_source_expressions()[0], column), output_field=column)
+        cast.marks = True
+        return cast
     return ToMark(getattr(expression, "value", expression) if isinstance(expression, Value) else expression)
 
 
