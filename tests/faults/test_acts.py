@@ -13,6 +13,7 @@ from strongroom.errors import StrongroomError
 from strongroom.keystore import slots, workers
 from strongroom.keystore.backup import create_backup, verify_backup
 from strongroom.keystore.drilling import drill_recovery
+from strongroom.keystore.drills import sharings
 from strongroom.keystore.exposures import rotate_exposed
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.merging import MergeFiles, merge_file
@@ -130,6 +131,26 @@ def test_shares(here: Clone, work: Path, out: Path) -> None:
         raise AssertionError("the slot counts, and no shares open it")
 
     Endured(act=act, state=state, places=(here.directory, here.state, out), work=work, every=2).endure()
+
+
+def test_the_note_of_a_drill(here: Clone, work: Path, out: Path) -> None:
+    """The proof stands whatever fails; the day is noted, or it is told that it is not."""
+    with here.open() as keystore:
+        create_recovery(keystore, threshold=2, shares=2, out=out)
+    shares = [share for path in sorted(out.glob("*.txt")) for share in shares_of_file(path)]
+
+    def act() -> None:
+        drill = drill_recovery(shares, str(here.directory), environ=here.environ)
+        assert drill.indices == (1, 2)
+        if drill.problem is not None:
+            raise drill.problem
+
+    def state() -> Hashable:
+        with here.open() as keystore:
+            (one,) = sharings(keystore)
+            return "noted" if one.tried else "not yet"
+
+    Endured(act=act, state=state, places=(here.directory, here.state), work=work, every=2).endure()
 
 
 def test_a_merge(here: Clone, tmp_path: Path, work: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

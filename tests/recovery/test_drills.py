@@ -211,6 +211,8 @@ def test_in_words(here: Clone, tmp_path: Path) -> None:
     assert "git add .strongroom/keysets/strongroom.recovery.json" in ran.stderr
     assert here.run("due").status == 0
     assert "last tried" in here.run("slot", "list").text
+    shown = here.run("show", "strongroom.recovery")
+    assert (shown.status, "the store's own" in shown.text) == (0, True)
     assert here.run("recovery", "list").text.split("\t")[2] == "2 of 3"
     (one,) = here.run("--json", "recovery", "list").json
     assert one["tried"] is not None

@@ -261,6 +261,14 @@ class TestCommandLine:
         assert (ran.status, "no terminal to type one on" in ran.stderr) == (3, True)
         assert "--shares-fd N" in ran.stderr
 
+    def test_without_a_terminal_the_hint_about_the_new_passphrase_is_of_this_verb(
+        self, here: Clone, tmp_path: Path
+    ) -> None:
+        here.run("recovery", "create", "--threshold", "2", "--shares", "2", "--out", str(tmp_path / "papers"))
+        ran = here.run("recovery", "restore", "--passphrase", *map(str, (tmp_path / "papers").iterdir()))
+        assert ran.status == 3
+        assert "strongroom: hint: strongroom --passphrase-file FILE recovery restore --passphrase" in ran.stderr
+
     def test_restore_wants_one_way_in(self, here: Clone) -> None:
         assert here.run("recovery", "restore").status == 2
         assert here.run("recovery", "restore", "--passphrase", "--recipient", "A" * 40).status == 2

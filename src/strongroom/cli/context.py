@@ -75,7 +75,7 @@ class Session:
     def warn_if_stale(self, keystore: KeyStore, *names: str) -> None:
         """Say that a keyset is older here than it was: it still decrypts, and may be what somebody turned back."""
         for name in dict.fromkeys(names):
-            hindrance = keystore.current(name).opened.hindrance
+            hindrance = keystore.source.load(name).hindrance  # the store's own keysets too, which nobody uses
             if isinstance(hindrance, StaleError) and not any(str(hindrance) in each for each in keystore.notices):
                 output.warn_of(hindrance, as_json=self.as_json)
 

@@ -55,7 +55,7 @@ def init(
     made = found(
         place,
         recipient=recipient,
-        passphrase=new_passphrase(session) if passphrase else None,
+        passphrase=new_passphrase(session, "init --passphrase") if passphrase else None,
         register=register,
         development=development,
         given=session.given(),
@@ -77,12 +77,10 @@ def init(
         output.tell(line)
 
 
-def new_passphrase(session: Session) -> SecretBytes:
-    """The passphrase that was given, or one that a person types twice or has made."""
+def new_passphrase(session: Session, verb: str) -> SecretBytes:
+    """The passphrase that was given, or one that a person types twice or has made. `verb`: for whom, as it is typed."""
     if session.passphrase_file != ASK:
         given = session.without_asking().passphrase()
         if given is not None:
             return given
-    return ask_new_passphrase(
-        otherwise="strongroom --passphrase-file FILE init --passphrase", retry="strongroom init --passphrase"
-    )
+    return ask_new_passphrase(otherwise=f"strongroom --passphrase-file FILE {verb}", retry=f"strongroom {verb}")

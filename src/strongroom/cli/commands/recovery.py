@@ -266,7 +266,7 @@ def recovery_restore(
         held,
         session.store,
         recipient=recipient,
-        passphrase=new_passphrase(session) if passphrase else None,
+        passphrase=new_passphrase(session, "recovery restore --passphrase") if passphrase else None,
         label=label,
         pin=session.pin,
     )
