@@ -94,6 +94,16 @@ def test_rotate_waits_for_the_propagation_and_now_does_not(store: Path) -> None:
     assert primary("it") == 3
 
 
+def test_a_policy_says_what_holds_where_it_states_nothing(store: Path) -> None:
+    done("create", "it", "--type", "fernet")
+    told = dict(line.split("\t") for line in done("policy", "it").text.splitlines())
+    assert told["propagation"] == "1d, as the store says"
+    assert told["exportable"] == "no"
+    assert "exportable" not in done("show", "it").text
+    done("policy", "it", "--propagation", "2h")
+    assert "propagation\t2h\n" in done("policy", "it").text
+
+
 def test_add_then_promote(store: Path) -> None:
     done("create", "it", "--type", "fernet")
     done("add", "it")

@@ -78,6 +78,11 @@ def policy_words(policy: Policy) -> dict[str, object]:
     }
 
 
+def _spoken(policy: Policy) -> dict[str, object]:
+    """The same for people."""
+    return {**policy_words(policy), "exportable": "yes" if policy.exportable else "no"}
+
+
 def policy_json(keyset: Keyset) -> dict[str, object]:
     """A policy for machines, with what is usual where it says nothing."""
     return {
@@ -88,10 +93,12 @@ def policy_json(keyset: Keyset) -> dict[str, object]:
     }
 
 
-def policy_facts(keyset: Keyset) -> dict[str, object]:
-    """What `policy` says: every word, and where it is not stated what is usual."""
+def policy_facts(keyset: Keyset, *, propagation: int | None) -> dict[str, object]:
+    """What `policy` says: every word, and where it is not stated what is usual; `propagation` is the store's."""
     periods = usual(keyset)
-    told = policy_words(keyset.policy)
+    told = _spoken(keyset.policy)
+    if told["propagation"] is None and propagation is not None:
+        told["propagation"] = f"{_period(propagation)}, as the store says"
     for word, seconds in (("originator", periods.originator), ("recipient", periods.recipient)):
         if told[word] is None and seconds is not None:
             told[word] = f"usually {_period(seconds)}: warned about, not kept to"
@@ -148,7 +155,7 @@ def version_row(keyset: Keyset, version: Version, now: Timestamp, when: When) ->
 
 def keyset_facts(keyset: Keyset) -> dict[str, object]:
     """What `show` says above the versions."""
-    told = {word: value for word, value in policy_words(keyset.policy).items() if value}
+    told = {word: value for word, value in _spoken(keyset.policy).items() if value and value != "no"}
     if keyset.policy.allow == frozenset(Operation):
         del told["allow"]
     return {

@@ -56,4 +56,5 @@ def policy(
     if changes or split:
         views.moved(session, keystore, keyset, "the policy was changed of")
         return
-    output.write_facts(views.policy_facts(keyset))
+    propagation = keystore.sealed.propagation if keystore.source.writable else None  # a worker does not know it
+    output.write_facts(views.policy_facts(keyset, propagation=propagation))
