@@ -114,7 +114,7 @@ def test_worker_groups_are_taken_along_and_published_all_the_while(tmp_path: Pat
         publish(keystore, out=tmp_path / "publication")
         rotate_root(keystore, environ=environ)
         publish(keystore, out=tmp_path / "publication")
-        destroy_root(keystore, 2)
+        assert destroy_root(keystore, 2).to_add == (str(place / "store.json"),), "git would not know another path"
         clock.pass_time(1)
         rotate_root(keystore, exposed="an admin left", environ=environ)
         clock.pass_time(1)
@@ -165,7 +165,10 @@ def test_a_destroyed_root_is_gone_and_the_newest_cannot_go(store: Scene) -> None
             destroy_root(keystore, 1)
         for _ in range(2):
             rotate_root(keystore, environ=store.environ)
-        assert destroy_root(keystore, 2).numbers == (1, 2)
+        there = [each for each in store.directory.glob("root.*") if each.name != "root.3.gpg"]
+        ended = destroy_root(keystore, 2)
+        assert (ended.numbers, ended.to_add[0]) == ((1, 2), str(store.directory / "store.json"))
+        assert set(ended.to_add[1:]) == set(map(str, there))
         with pytest.raises(NotFoundError):
             destroy_root(keystore, 1)
         keystore.fernet("box")

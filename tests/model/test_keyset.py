@@ -416,6 +416,12 @@ class TestMoves:
             keyset().resume(1, now=at(1))
         assert refused.value.hint == f"strongroom show {keyset().name}"
 
+    def test_moves_back_may_say_why_and_else_keep_what_was_said(self) -> None:
+        held = keyset().add(version(2)).suspend(1, now=at(1), reason="a rumour")
+        assert held.resume(1, now=at(2)).version(1).reason == "a rumour"
+        assert held.resume(1, now=at(2), reason="false alarm").version(1).reason == "false alarm"
+        assert held.promote(2, now=at(2), reason="at last").version(2).reason == "at last"
+
     def test_a_resumed_primary_is_primary_again(self) -> None:
         held = keyset().suspend(1, now=at(1), reason="holiday").resume(1, now=at(2))
         assert held.protecting(at(2)).number == 1

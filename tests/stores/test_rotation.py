@@ -382,7 +382,7 @@ def test_a_destroyed_root_is_gone_from_the_header_and_its_pin_leads_nowhere(chec
     finish(store, None)
     with pytest.raises(PolicyError, match="newest"):
         store.header.without_roots(2)
-    with pytest.raises(NotFoundError, match="it has 1 to 2") as unknown:
+    with pytest.raises(NotFoundError, match="its newest is root 2") as unknown:
         store.header.without_roots(7)
     assert unknown.value.hint == "strongroom root list"
     store.replace_header(store.header.without_roots(1))

@@ -81,9 +81,11 @@ def _bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             raw = file.read(MAX_CHECKPOINT + 1)
     except FileNotFoundError:
-        raise NotFoundError(f"there is no checkpoint {str(path)!r}") from None
+        raise NotFoundError(
+            f"there is no checkpoint {str(path)!r}", hint="strongroom checkpoint create writes one"
+        ) from None
     except OSError as error:
-        raise StoreError(f"the checkpoint {str(path)!r} cannot be read: {error.strerror}") from None
+        raise StoreError(f"the checkpoint {str(path)!r} cannot be read: {error.strerror}", hint="ls -ld") from None
     if len(raw) > MAX_CHECKPOINT:
         raise FormatError(f"the checkpoint has more than {MAX_CHECKPOINT} bytes")
     return raw

@@ -90,9 +90,11 @@ class Lifecycle:
 
         return self._change(name, "rotated", move)
 
-    def promote(self, name: str, number: int) -> Keyset:
+    def promote(self, name: str, number: int, *, reason: str | None = None) -> Keyset:
         """Make a version primary at once; the former primary stays active."""
-        return self._change(name, "promoted", lambda old, now: old.promote(number, now=now), version=number)
+        return self._change(
+            name, "promoted", lambda old, now: old.promote(number, now=now, reason=reason), version=number
+        )
 
     def suspend(self, name: str, number: int, *, reason: str) -> Keyset:
         """Stop a version from doing anything, for a while."""
@@ -100,9 +102,11 @@ class Lifecycle:
             name, "suspended", lambda old, now: old.suspend(number, now=now, reason=reason), version=number
         )
 
-    def resume(self, name: str, number: int) -> Keyset:
+    def resume(self, name: str, number: int, *, reason: str | None = None) -> Keyset:
         """Take a suspended version back into use."""
-        return self._change(name, "resumed", lambda old, now: old.resume(number, now=now), version=number)
+        return self._change(
+            name, "resumed", lambda old, now: old.resume(number, now=now, reason=reason), version=number
+        )
 
     def deactivate(self, name: str, number: int, *, reason: str) -> Keyset:
         """From now on the version only decrypts and verifies. The primary cannot be deactivated."""

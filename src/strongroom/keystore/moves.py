@@ -154,17 +154,17 @@ class Moves(ABC):
         value = _held(value)
         return self._moved(self._life.add(name, given=self._given(name, value)))
 
-    def promote(self, name: str, version: int) -> Keyset:
-        """Make a version primary now."""
-        return self._moved(self._life.promote(name, version))
+    def promote(self, name: str, version: int, *, reason: str | None = None) -> Keyset:
+        """Make a version primary now. Without a reason the former one stays."""
+        return self._moved(self._life.promote(name, version, reason=reason))
 
     def suspend(self, name: str, version: int, *, reason: str) -> Keyset:
         """Stop a version from doing anything until it is resumed."""
         return self._moved(self._life.suspend(name, version, reason=reason))
 
-    def resume(self, name: str, version: int) -> Keyset:
-        """Take a suspended version back into use."""
-        return self._moved(self._life.resume(name, version))
+    def resume(self, name: str, version: int, *, reason: str | None = None) -> Keyset:
+        """Take a suspended version back into use. Without a reason the one of its suspension stays."""
+        return self._moved(self._life.resume(name, version, reason=reason))
 
     def deactivate(self, name: str, version: int, *, reason: str) -> Keyset:
         """Let a former primary decrypt and verify only."""

@@ -183,14 +183,15 @@ def destroy_root(keystore: KeyStore, number: int) -> RootDestroyed:
     store.follow()
     header = store.header.without_roots(number)
     gone = tuple(root.number for root in store.header.roots if root.number <= number)
+    base = keystore.base
+    files = () if base is None else tuple(path for each in gone if (path := base / f"root.{each}.gpg").exists())
     with store.writing():
         store.check_complete()  # git may still hold what is not here, under the very root that would go
         store.replace_header(header)
         for each in gone:
             store.remove_root_file(each)
     acts.record("root-destroyed", roots=",".join(map(str, gone)))
-    base = keystore.base
-    paths = () if base is None else (str(base / "store.json"), *(str(base / f"root.{each}.gpg") for each in gone))
+    paths = () if base is None else (str(base / "store.json"), *map(str, files))
     return RootDestroyed(numbers=gone, to_add=paths)
 
 

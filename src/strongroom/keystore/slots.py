@@ -144,4 +144,6 @@ def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise NotFoundError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+        raise NotFoundError(
+            f"{str(path)!r} cannot be read: {error.strerror}", hint="strongroom slot add LABEL --rsa FILE: PEM or DER"
+        ) from None

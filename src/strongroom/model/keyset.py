@@ -205,14 +205,14 @@ class Keyset(msgspec.Struct, frozen=True, kw_only=True):  # a struct for speed: 
         added = self.add(version)
         return added.promote(version.number, now=now).as_revision(added.revision)
 
-    def promote(self, number: int, *, now: Timestamp) -> Self:
+    def promote(self, number: int, *, now: Timestamp, reason: str | None = None) -> Self:
         """With another version primary at once. Promotions of older versions that are still to come are given up."""
         version = self._movable(number, now=now)
         if version is self.primary_at(now):
             raise StateError(
                 f"version {number} of {self.name!r} is the primary already", hint=f"strongroom show {self.name}"
             )
-        changed = [version.promoted(now=now)]
+        changed = [version.promoted(now=now, reason=reason)]
         for other in self.alive:
             if other is version or other.promote_at is None or other.promote_at < now:
                 continue

@@ -152,11 +152,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         said = "destruction cancelled" if reason is None else reason
         return replace(self, destroy_at=None, changed=now, reason=followed(self.reason, said))
 
-    def promoted(self, *, now: Timestamp) -> Self:
+    def promoted(self, *, now: Timestamp, reason: str | None = None) -> Self:
         """The same version, active and in force from now on; StateError unless it is pre-activation or active."""
         if self.state_at(now) is not KeyState.ACTIVE:
             check_move(self.state, KeyState.ACTIVE, what=f"version {self.number}")
-        return replace(self, state=KeyState.ACTIVE, promote_at=now, changed=now)
+        said = self.reason if reason is None else reason
+        return replace(self, state=KeyState.ACTIVE, promote_at=now, changed=now, reason=said)
 
     def promoting(self, at: Timestamp | None, *, now: Timestamp) -> Self:
         """The same version with another moment of promotion, or with none."""

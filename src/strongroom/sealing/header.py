@@ -203,7 +203,7 @@ class Header:
             if root.number == number:
                 return root
         raise NotFoundError(
-            f"the store has no root {number}; it has {self.roots[0].number} to {self.root}", hint="strongroom root list"
+            f"the store has no root {number}; its newest is root {self.root}", hint="strongroom root list"
         )
 
     def recipient(self, fingerprint: str) -> Recipient:
@@ -314,7 +314,10 @@ class Header:
 
     def _with_slots(self, slots: tuple[AnySlot, ...], *, recipients: tuple[Recipient, ...]) -> Self:
         if not slots:
-            raise PolicyError("the last slot cannot go: the store could never be opened again")
+            raise PolicyError(
+                "the last slot cannot go: the store could never be opened again",
+                hint="strongroom slot add LABEL --passphrase, or strongroom admin add FPR, makes another one first",
+            )
         newest = replace(self.newest, slots=slots)
         return self._next(roots=(*self.roots[:-1], newest), recipients=recipients)
 

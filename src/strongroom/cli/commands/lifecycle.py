@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from strongroom.keystore.facade import KeyStore
     from strongroom.primitives.secret import SecretBytes
 
+SAID = click.option("--reason", metavar="TEXT", help="Why; else the former reason stays.")
+
 REASON = click.option("--reason", required=True, metavar="TEXT", help="Why; it is kept with the version.")
 
 
@@ -147,13 +149,14 @@ def add(session: Session, name: str, value_file: Path | None) -> None:
 @click.command(cls=VerbCommand, epilog=examples("strongroom promote student-records 2"))
 @existing_name
 @click.argument("version", type=int)
+@SAID
 @verb
-def promote(session: Session, name: str, version: int) -> None:
+def promote(session: Session, name: str, version: int, reason: str | None) -> None:
     """Make VERSION of NAME primary now."""
     from strongroom.cli import views
 
     keystore = session.open()
-    views.moved(session, keystore, keystore.promote(name, version), f"promoted version {version} of")
+    views.moved(session, keystore, keystore.promote(name, version, reason=reason), f"promoted version {version} of")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom suspend student-records 1 --reason 'under investigation'"))
@@ -169,16 +172,17 @@ def suspend(session: Session, name: str, version: int, reason: str) -> None:
     views.moved(session, keystore, keystore.suspend(name, version, reason=reason), f"suspended version {version} of")
 
 
-@click.command(cls=VerbCommand, epilog=examples("strongroom resume student-records 1"))
+@click.command(cls=VerbCommand, epilog=examples("strongroom resume student-records 1 --reason 'it was a false alarm'"))
 @existing_name
 @click.argument("version", type=int)
+@SAID
 @verb
-def resume(session: Session, name: str, version: int) -> None:
+def resume(session: Session, name: str, version: int, reason: str | None) -> None:
     """Take the suspended VERSION of NAME back into use."""
     from strongroom.cli import views
 
     keystore = session.open()
-    views.moved(session, keystore, keystore.resume(name, version), f"resumed version {version} of")
+    views.moved(session, keystore, keystore.resume(name, version, reason=reason), f"resumed version {version} of")
 
 
 @click.command(cls=VerbCommand, epilog=examples("strongroom deactivate student-records 1 --reason 're-encrypted'"))

@@ -95,6 +95,7 @@ def slot_list(session: Session) -> None:
 def slot_add(session: Session, label: str, suite: str, *, ignored: bool, **ways: object) -> None:
     """Add a way to open the root, called LABEL. Nobody else need do anything."""
     from strongroom._encoding import b64decode
+    from strongroom.errors import FormatError
     from strongroom.keystore import slots
 
     chosen = [name for name, value in ways.items() if value not in (None, False)]
@@ -105,7 +106,14 @@ def slot_add(session: Session, label: str, suite: str, *, ignored: bool, **ways:
     if chosen[0] == "rsa":
         slots.add_rsa_slot(keystore, label, Path(str(value)))
     elif chosen[0] == "hpke":
-        slots.add_hpke_slot(keystore, label, b64decode(str(value)), suite=suite)
+        try:
+            public = b64decode(str(value))
+        except FormatError as wrong:
+            hint = (
+                "KEY is the raw public key in base64url without '='; strongroom slot add LABEL --new FILE makes a pair"
+            )
+            raise FormatError(f"--hpke: {wrong}", hint=hint) from None
+        slots.add_hpke_slot(keystore, label, public, suite=suite)
     elif chosen[0] == "new":
         slots.create_hpke_slot(keystore, label, Path(str(value)), suite=suite, ignored=ignored)
     else:
