@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.core.exceptions import FieldError
 from django.db import connection, models, transaction
 from django.template import Context, Template
 from django.test import override_settings
+from django.test.utils import isolate_apps
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -40,6 +42,22 @@ def test_a_cell_moved_to_another_field_does_not_open(school: KeyStore) -> None:
     put("school_sealed", "text", row.pk, cell_of(row, "char"))
     with pytest.raises(DecryptionError, match=r"school\.Sealed\.text"):
         Sealed._base_manager.get().text  # noqa: B018  it is read
+
+
+def test_a_copy_of_a_field_in_another_model_is_another_field(school: KeyStore) -> None:
+    """As in a history of rows: what is put back from there by SQL is no value of the row."""
+    with isolate_apps():
+        fields = {name: copy.copy(Student._meta.get_field(name)) for name in ("ssn", "ssn_index", "nickname")}
+        history: Any = type("History", (models.Model,), {"__module__": Student.__module__, **fields})
+    assert history._meta.get_field("ssn").field_id == "school.Student.ssn copy"
+    assert Student._meta.get_field("ssn").field_id == "school.Student.ssn"  # type: ignore[attr-defined]  # ours
+    row, kept = Student(ssn=ADA), history._meta.get_field("ssn")
+    cell = kept.seal_value(ADA, connection=connection, context=None)
+    assert kept.open_cell(cell, context=None) == ADA
+    row.save()
+    put("school_student", "ssn", row.pk, cell)
+    with pytest.raises(DecryptionError):
+        Student.objects.get(pk=row.pk).ssn  # noqa: B018  it is read
 
 
 def test_a_cell_moved_to_another_row_does_not_open_where_the_field_is_bound_to_rows(school: KeyStore) -> None:

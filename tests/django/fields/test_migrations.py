@@ -215,6 +215,52 @@ def test_columns_are_added_altered_and_filled_by_migrations(site: Site) -> None:
     assert site.python("print(models.Patient.objects.get(ssn='13').ssn)").startswith("1-3")
 
 
+HISTORY = """
+import copy
+
+def with_history(model):
+    fields = {"number": models.AutoField(primary_key=True)}
+    for field in model._meta.concrete_fields:
+        field = fields[field.name] = copy.copy(field)
+        field.primary_key = field._unique = False
+    fields["id"] = models.IntegerField()
+    name = f"Historical{model.__name__}"
+    globals()[name] = type(name, (models.Model,), {"__module__": model.__module__, **fields})
+
+with_history(Patient)
+"""
+
+
+@pytest.mark.slow
+def test_a_history_of_rows_has_cells_of_its_own_that_survive_renames(site: Site) -> None:
+    """Packages that keep one copy each field into a second model, where nobody could write an id."""
+    site.models(MODELS + HISTORY)
+    site.django("makemigrations", "clinic")
+    assert site.migration(1).count("id='clinic.Patient.ssn copy'") == 1
+    site.django("migrate")
+    site.python("""
+        for model, more in ((models.Patient, {}), (models.HistoricalPatient, {"id": 1})):
+            model.objects.create(name="Ada", ssn="1-2", notes={"a": 1}, **more)
+            assert model.objects.get(ssn="12").notes == {"a": 1}
+        """)
+    assert "No changes detected" in site.django("makemigrations", "--check")
+    assert "no issues" in site.django("check")
+    with closing(sqlite3.connect(site.place / "db.sqlite3")) as raw:
+        marks = [
+            raw.execute(f"SELECT ssn_index FROM clinic_{name}").fetchone()  # noqa: S608  names of the test
+            for name in ("patient", "historicalpatient")
+        ]
+    assert marks[0] != marks[1]
+    renamed = (MODELS + HISTORY).replace("Patient", "Client")
+    for name in ("ssn", "notes"):
+        place = renamed.index('keyset="columns"', renamed.index(f"{name} = "))
+        renamed = f'{renamed[:place]}id="clinic.Patient.{name}", {renamed[place:]}'
+    site.models(renamed)
+    site.django("makemigrations", "clinic", typed="y\ny\n")
+    assert "RenameModel" in site.migration(2)
+    assert "encrypted" not in site.migration(2)
+
+
 @pytest.mark.slow
 def test_two_fields_of_one_id_are_told(site: Site) -> None:
     site.models(MODELS.replace('keyset="columns", context="ward"', 'keyset="columns", id="clinic.Patient.ssn"'))

@@ -92,6 +92,8 @@ class SealedField(SealedColumn):
     def contribute_to_class(self, cls: type[models.Model], name: str, *args: Any, **kwargs: Any) -> None:
         if self.given_id is None and not cls._meta.abstract:
             self.given_id = DefaultId(f"{cls._meta.label}.{name}")
+        elif self.given_id is not None and self._is_copy(cls):
+            self.given_id = type(self.given_id)(f"{self.given_id} copy")
         for name_ in _CACHED:
             vars(self).pop(name_, None)
         super().contribute_to_class(cls, name, *args, **kwargs)  # a FileField's takes no third
@@ -109,6 +111,11 @@ class SealedField(SealedColumn):
             beside = plaintext_column(self.plain.clone())
             beside.db_column = self.plaintext
             cls.add_to_class(name + PLAINTEXT, beside)
+
+    def _is_copy(self, model: type[models.Model]) -> bool:
+        """Whether this is another model's field once more, as in a history of its rows: the cells are others."""
+        before = vars(self).get("model")
+        return before is not None and not before._meta.abstract and before._meta.label != model._meta.label
 
     def check(self, **kwargs: Any) -> list[Any]:
         # what Django says of a column is said of the inner field's, which would be another one
