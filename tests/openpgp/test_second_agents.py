@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import pty
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from tests.support.gpg import GpgHome, GpgHomes
@@ -19,13 +21,16 @@ PASSPHRASE = "correct horse"
 TOGETHER = """#!/bin/sh
 case "$*" in *--multifile*--decrypt*)
   for word; do case $word in --homedir=*) echo "${word#--homedir=}" >>"{notes}/homes";; esac; done
+  echo "$*" >>"{notes}/lines"
   : >"{notes}/came.$$"; n=0
   while [ "$(ls "{notes}" | grep -c came)" -lt 2 ] && [ $n -lt 600 ]; do sleep 0.05; n=$((n+1)); done;;
 esac
 exec /usr/bin/gpg "$@"
 """
 
-Make = Callable[[GpgHome, SecretBytes | None], GnuPG]
+
+class Make(Protocol):
+    def __call__(self, user: GpgHome, passphrase: SecretBytes | None = None, terminal: str = "") -> GnuPG: ...
 
 
 @pytest.fixture
@@ -50,6 +55,14 @@ def short(gpg_homes: GpgHomes) -> Path:
 
 
 @pytest.fixture
+def terminal() -> Iterator[str]:
+    master, slave = pty.openpty()
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.fixture
 def peter() -> Iterator[GpgHome]:
     """Peter's key is protected, with a passphrase that takes no time to try."""
     made = GpgHome.make()
@@ -63,9 +76,9 @@ def peter() -> Iterator[GpgHome]:
 def make(program: Path, short: Path) -> Iterator[Make]:
     made: list[GnuPG] = []
 
-    def make(user: GpgHome, passphrase: SecretBytes | None = None) -> GnuPG:
+    def make(user: GpgHome, passphrase: SecretBytes | None = None, terminal: str = "") -> GnuPG:
         environ = {**user.env, "XDG_RUNTIME_DIR": str(short)}
-        made.append(GnuPG(home=user.home, program=program, environ=environ, passphrase=passphrase, terminal=""))
+        made.append(GnuPG(home=user.home, program=program, environ=environ, passphrase=passphrase, terminal=terminal))
         return made[-1]
 
     yield make
@@ -89,7 +102,7 @@ def homes_of(notes: Path) -> set[str]:
 
 def test_the_second_thread_has_an_agent_of_its_own(alice: GpgHome, make: Make, notes: Path, short: Path) -> None:
     keys = {each.name: each.read_bytes() for each in (alice.home / "private-keys-v1.d").iterdir()}
-    engine = make(alice, None)
+    engine = make(alice)
     assert opened_by_two(engine, sealed_to(alice)) == SECRETS
     ours = [each for each in map(Path, homes_of(notes)) if each != alice.home]
     assert [each.parent for each in ours] == [short]
@@ -104,7 +117,7 @@ def test_the_second_thread_has_an_agent_of_its_own(alice: GpgHome, make: Make, n
 
 def test_one_thread_uses_the_agent_that_is_there(alice: GpgHome, make: Make, notes: Path) -> None:
     (notes / "came.already").touch()
-    engine, sealed = make(alice, None), sealed_to(alice)
+    engine, sealed = make(alice), sealed_to(alice)
     for _ in range(3):
         assert None not in engine.decrypt_many(sealed)
     assert homes_of(notes) == {str(alice.home)}
@@ -117,7 +130,9 @@ def test_a_passphrase_that_was_given_serves_both(peter: GpgHome, make: Make, not
     assert len(homes_of(notes)) == 2
 
 
-def test_where_a_person_unlocked_the_key_the_second_agent_is_given_up(peter: GpgHome, make: Make, notes: Path) -> None:
+def test_where_a_person_unlocked_the_key_the_second_agent_is_given_up(
+    peter: GpgHome, make: Make, notes: Path, terminal: str
+) -> None:
     sealed = sealed_to(peter)
     asked = peter.home / "asked"
     pinentry = peter.home / "pinentry"
@@ -130,10 +145,12 @@ def test_where_a_person_unlocked_the_key_the_second_agent_is_given_up(peter: Gpg
     (peter.home / "gpg-agent.conf").write_text(f"pinentry-program {pinentry}\n")
     peter.end_agent()
     peter.run("--decrypt", stdin=sealed[0])  # now the user's agent knows the passphrase
-    engine = make(peter, None)
+    engine = make(peter, terminal=terminal)
     for _ in range(3):
         assert opened_by_two(engine, sealed) == SECRETS
     assert asked.read_text() == "x\n", "nobody was asked again"
+    for line in (notes / "lines").read_text().splitlines():
+        assert (f"--homedir={peter.home} " in line) != ("--pinentry-mode=error" in line), "a second agent asks nobody"
     assert len((notes / "homes").read_text().split()) == 7, "three times two, and one try that was for nothing"
     assert len(homes_of(notes)) == 2
 
@@ -151,7 +168,7 @@ def test_an_identity_has_two_agents_and_leaves_neither(alice: GpgHome, program: 
 
 
 def test_a_forked_child_opens_with_agents_of_its_own(alice: GpgHome, make: Make, notes: Path) -> None:
-    engine, sealed = make(alice, None), sealed_to(alice)
+    engine, sealed = make(alice), sealed_to(alice)
     assert opened_by_two(engine, sealed) == SECRETS
     child = os.fork()
     if child == 0:  # what fails here must not come back into pytest
@@ -169,5 +186,5 @@ def test_a_forked_child_opens_with_agents_of_its_own(alice: GpgHome, make: Make,
 def test_a_message_that_does_not_open_is_left_to_be_opened_alone(alice: GpgHome, make: Make) -> None:
     sealed = sealed_to(alice)
     sealed[4] = sealed[4][:-3] + bytes(3)
-    engine = make(alice, None)
+    engine = make(alice)
     assert len(opened_by_two(engine, sealed)) == 3
