@@ -211,6 +211,10 @@ def test_in_words(here: Clone, tmp_path: Path) -> None:
     assert "git add .strongroom/keysets/strongroom.recovery.json" in ran.stderr
     assert here.run("due").status == 0
     assert "last tried" in here.run("slot", "list").text
+    foreign = here.run(
+        "recovery", "drill", *sorted(map(str, out.iterdir()))[:2], STRONGROOM_PIN=f"{'A' * 22}:{'A' * 22}"
+    )
+    assert (foreign.status, "not noted" in foreign.stderr, "the pin names store" in foreign.stderr) == (0, True, True)
     shown = here.run("show", "strongroom.recovery")
     assert (shown.status, "the store's own" in shown.text) == (0, True)
     assert here.run("recovery", "list").text.split("\t")[2] == "2 of 3"

@@ -109,6 +109,14 @@ def test_new_shares_replace_the_old_ones(here: Clone) -> None:
         drill_recovery(old[:2], str(here.directory), environ=lost(here))
 
 
+def test_shares_replace_shares_and_no_other_way_in(here: Clone) -> None:
+    """The identity file of slot `tests` is all that opens the store: it would be lost."""
+    before = (here.directory / "store.json").read_bytes()
+    with here.open() as keystore, pytest.raises(PolicyError, match="'tests' is not known to open with shares"):
+        create_recovery(keystore, threshold=2, shares=3, show=lambda _: None, label="tests", again=True)
+    assert (here.directory / "store.json").read_bytes() == before
+
+
 class TestWhereSharesGo:
     def test_files_of_mode_0600_one_a_share(self, here: Clone, tmp_path: Path) -> None:
         with here.open() as keystore:

@@ -14,6 +14,7 @@ from strongroom.errors import (
     FormatError,
     IdentityError,
     NotFoundError,
+    PolicyError,
     RecipientError,
     SettingsError,
     StoreError,
@@ -22,7 +23,7 @@ from strongroom.errors import (
 from strongroom.keystore import acts
 from strongroom.keystore.admins import add_admin
 from strongroom.keystore.credentials import Given
-from strongroom.keystore.drills import RECOVERY, note_made
+from strongroom.keystore.drills import RECOVERY, note_made, sharings
 from strongroom.keystore.environment import Environment
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.finding import DEFAULT_DIRECTORY, directory_of
@@ -81,7 +82,8 @@ def create_recovery(
 
     The first shares go to the OpenPGP keys of the custodians, one to each, as files in `out`; the rest as words in
     files of mode 0600 there, or, without `out`, to `show`. `again` replaces a former sharing, whose shares then open
-    what was sealed before and nothing later. ExistsError, RecipientError, PolicyError for a place in the repository.
+    what was sealed before and nothing later. ExistsError, RecipientError; PolicyError for a place in the repository,
+    and for another kind of slot under this label.
     """
     store = keystore.sealed
     store.check_writable()
@@ -97,6 +99,12 @@ def create_recovery(
         if not again:
             raise ExistsError(
                 f"there is a slot {label!r} already", hint="strongroom recovery create --again replaces its shares"
+            )
+        if label not in {each.label for each in sharings(keystore)}:
+            # whoever opens the store with that slot today would be locked out, and the root would not be rotated
+            raise PolicyError(
+                f"slot {label!r} is not known to open with shares, and is not replaced by some",
+                hint="strongroom recovery list names those that are; strongroom recovery create --label another one",
             )
         header = header.without_slot(label)
     slot, made = share_slot(store.root, threshold=threshold, shares=shares, label=label)

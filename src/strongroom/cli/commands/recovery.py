@@ -125,7 +125,8 @@ def recovery_drill(session: Session, files: tuple[Path, ...], shares_fd: int | N
     click.get_current_context().call_on_close(teller.close)
     proven = drill_recovery(read_shares_given(files, shares_fd), session.store, pin=session.pin)
     if proven.problem is not None:
-        output.warn(f"the day of this drill is not noted: {proven.problem}", as_json=session.as_json)
+        output.warn("the proof stands, and its day is not noted in the store, because:", as_json=session.as_json)
+        output.warn_of(proven.problem, as_json=session.as_json)
     if session.as_json:
         output.write_json(
             {
