@@ -54,7 +54,7 @@ def policy(
         output.write_json(views.policy_json(keyset))
         return
     if changes or split:
-        views.moved(session, keystore, keyset, "the policy was changed of")
+        views.moved(session, keystore, keyset, "changed the policy of")
         return
     propagation = keystore.sealed.propagation if keystore.source.writable else None  # a worker does not know it
     output.write_facts(views.policy_facts(keyset, propagation=propagation))
