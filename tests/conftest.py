@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import left_running
 from tests.support.isolation import PrivateHome
@@ -22,6 +23,11 @@ _stack = ExitStack()
 _marked = pytest.StashKey[left_running.Marked]()
 _left = pytest.StashKey[list[str]]()
 _REPORT = "strongroom_left_running"  # the word under which a worker of xdist hands its list over
+
+
+# a busy machine is no finding: no example has a deadline
+settings.register_profile("strongroom", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("strongroom")
 
 
 def pytest_configure(config: pytest.Config) -> None:

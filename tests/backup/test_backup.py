@@ -267,7 +267,7 @@ class TestBytes:
         assert not list(tmp_path.rglob("*evil*"))
 
     @given(st.data())
-    @settings(deadline=None, max_examples=150)
+    @settings(max_examples=150)
     def test_any_byte_changed_or_cut_off_is_found(
         self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
     ) -> None:

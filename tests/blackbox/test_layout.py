@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.blackbox import layout
@@ -66,13 +66,11 @@ def test_the_originals_own_ignore_lines_are_written_byte_for_byte(repository: st
     assert (root / DATA[repository] / ".gitattributes").read_bytes() == layout.with_lines(b"", *layout.ATTRIBUTE_LINES)
 
 
-@settings(deadline=None)  # sort is another process, which waits for the machine
 @given(LINES, st.binary(min_size=1, max_size=12).filter(lambda raw: not set(raw) & set(b"\n\r\0") and raw.strip()))
 def test_files_are_ordered_as_sort_orders_them(lines: list[bytes], added: bytes) -> None:
     assert layout.format_files(tuple(lines), added) == _sort("-u", [*lines, added])
 
 
-@settings(deadline=None)  # sort is another process, which waits for the machine
 @given(LINES, st.binary(min_size=1, max_size=12).filter(lambda raw: not set(raw) & set(b"\n\r\0") and raw.strip()))
 def test_admins_are_ordered_as_sort_orders_them_and_none_is_dropped(lines: list[bytes], added: bytes) -> None:
     distinct = list(dict.fromkeys([*lines, added]))

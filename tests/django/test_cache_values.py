@@ -72,13 +72,13 @@ def alike(one: Any, two: Any) -> bool:
 
 
 @given(values)
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_what_goes_in_comes_out_as_the_same_types(value: object) -> None:
     assert alike(codec.loads(codec.dumps(value)), value)
 
 
 @given(st.binary(max_size=200))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_other_bytes_are_a_format_error_or_plain_values(data: bytes) -> None:
     with contextlib.suppress(FormatError):
         codec.dumps(codec.loads(data))

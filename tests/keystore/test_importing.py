@@ -489,7 +489,7 @@ class TestSecrets:
 
 
 class TestHostileBytes:
-    @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_only_errors_of_ours_and_none_of_the_bytes(
         self, data: st.DataObject, ed25519_pem: bytes, p256_pem: bytes

@@ -61,7 +61,7 @@ class Life:
         return self.note()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(MOVES, max_size=12))
 def test_every_living_tokens_key_is_published_and_none_that_may_not_verify(moves: list[tuple[Any, ...]]) -> None:
     clock = HandClock()

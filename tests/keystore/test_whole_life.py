@@ -402,9 +402,9 @@ class WholeLife(RuleBasedStateMachine):
 
 
 class TestAWholeLife(WholeLife.TestCase):  # type: ignore[name-defined,misc]  # hypothesis makes it as it runs
-    settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=12, stateful_step_count=25)
 
 
 @pytest.mark.slow
 class TestALongerLife(WholeLife.TestCase):  # type: ignore[name-defined,misc]  # as above
-    settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+    settings = settings(max_examples=120, stateful_step_count=50)

@@ -172,6 +172,6 @@ class TwoClones(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_two_clones_and_an_attacker() -> None:
-    TwoClones.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+    TwoClones.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
     case = TwoClones.TestCase()
     case.runTest()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -144,7 +144,6 @@ class TestSpelling:
     def test_the_bytes_follow_from_the_values_alone(self) -> None:
         assert encode(Record(keyset=sample(), root=ROOT, mac=MAC, body=b"something else")) == SAMPLE
 
-    @settings(deadline=None)
     @given(keysets(), st.binary(min_size=16, max_size=16), st.binary(min_size=32, max_size=32))
     def test_every_lawful_keyset_survives(self, held: Keyset, root: bytes, mac: bytes) -> None:
         written = Record(keyset=held, root=RootId(root), mac=mac)
@@ -212,7 +211,6 @@ class TestStrictness:
     def test_noise_is_refused(self, raw: bytes) -> None:
         refuse(raw)
 
-    @settings(deadline=None)
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),

@@ -164,4 +164,4 @@ class KeysetMoves(RuleBasedStateMachine):
 
 
 TestKeysetMoves = KeysetMoves.TestCase
-TestKeysetMoves.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestKeysetMoves.settings = settings(max_examples=60, stateful_step_count=40)

@@ -312,7 +312,7 @@ def _moved(keyset: Keyset, move: str, number: int, at: Timestamp, *, key_id: int
 
 
 @given(histories())
-@settings(deadline=None, max_examples=250)
+@settings(max_examples=250)
 def test_nothing_is_lost_nothing_comes_back_and_both_ways_round_are_one(
     copies: tuple[Keyset, Keyset, Keyset],
 ) -> None:

@@ -46,7 +46,7 @@ def sealed_with(header: bytes, *, plaintext: bytes = b"data", content_key: bytes
 
 
 class TestAgainstJoserfc:
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(data=st.binary(max_size=300), kid=st.text(min_size=1, max_size=20))
     def test_it_reads_ours(self, data: bytes, kid: str) -> None:
         token = JwePublic(public(KIND), kid).encrypt(data)
@@ -55,7 +55,7 @@ class TestAgainstJoserfc:
         assert opened.headers() == {**HEADER, "kid": kid}
         assert key_id_of(token) == kid
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=25)
     @given(data=st.binary(max_size=300), kid=st.one_of(st.none(), st.text(min_size=1, max_size=20)))
     def test_it_is_read(self, data: bytes, kid: str | None) -> None:
         header = HEADER if kid is None else {**HEADER, "kid": kid}

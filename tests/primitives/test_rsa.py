@@ -164,7 +164,7 @@ PRIVATE = SecretBytes(made(KIND).reveal()[1:])
 
 class TestOaep:
     @given(secret=st.binary(max_size=190), label=st.binary(max_size=100))
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     def test_what_is_wrapped_is_unwrapped(self, secret: bytes, label: bytes) -> None:
         sealed = rsa.oaep_wrap(public(KIND), SecretBytes(secret), label=label)
         assert rsa.oaep_unwrap(PRIVATE, sealed, label=label).reveal() == secret

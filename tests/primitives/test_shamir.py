@@ -35,7 +35,7 @@ def test_products_are_those_of_schoolbook_polynomials() -> None:
 
 
 @given(st.binary(min_size=1, max_size=40), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_any_threshold_of_the_shares_gives_the_secret(raw: bytes, data: st.DataObject) -> None:
     threshold = data.draw(st.integers(2, 6))
     shares = split(SecretBytes(raw), threshold=threshold, shares=data.draw(st.integers(threshold, 9)))

@@ -50,7 +50,7 @@ def pair(kind: str, prefix: bytes = PREFIX) -> tuple[Private, Public]:
 @every_kind
 class TestEach:
     @given(message=st.binary(max_size=200), prefix=st.sampled_from([b"", PREFIX]))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_a_signature_verifies(self, kind: str, message: bytes, prefix: bytes) -> None:
         private, verifier = pair(kind, prefix)
         signature = private.sign(message)
@@ -68,7 +68,7 @@ class TestEach:
                     verifier.verify(bytes(changed), b"message")
 
     @given(messages=st.lists(st.binary(max_size=40), min_size=2, max_size=2, unique=True))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_another_message_is_refused(self, kind: str, messages: list[bytes]) -> None:
         private, verifier = pair(kind)
         with pytest.raises(SignatureError):

@@ -30,7 +30,7 @@ KEY_ID = 0xFEDCBA98  # above 2^31: Tink's ids are unsigned
 TINK = b"\x01\xfe\xdc\xba\x98"
 messages = st.binary(max_size=300)
 with_and_without = pytest.mark.parametrize("prefix", [TINK, b""], ids=["TINK", "RAW"])
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=20)
 
 
 def flipped(raw: bytes, place: int) -> bytes:

@@ -102,21 +102,16 @@ class TestReading:
 
 class TestDescriptors:
     @pytest.fixture
-    def pipe(self) -> Iterator[tuple[int, int]]:
-        ends = os.pipe()
-        yield ends
-        for end in ends:
-            try:
-                os.close(end)
-            except OSError:
-                continue
-
-    def test_it_is_read_to_its_end_and_stays_open(self, pipe: tuple[int, int]) -> None:
-        reader, writer = pipe
+    def written(self) -> Iterator[int]:
+        reader, writer = os.pipe()
         os.write(writer, CONTENT)
         os.close(writer)
-        assert read_descriptor(reader, what="passphrase").reveal() == CONTENT
-        os.fstat(reader)
+        yield reader
+        os.close(reader)
+
+    def test_it_is_read_to_its_end_and_stays_open(self, written: int) -> None:
+        assert read_descriptor(written, what="passphrase").reveal() == CONTENT
+        os.fstat(written)
 
     @pytest.mark.parametrize("descriptor", [-1, 9999, 1 << 40])
     def test_one_that_is_not_open_is_an_error_of_ours(self, descriptor: int) -> None:

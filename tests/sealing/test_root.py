@@ -135,7 +135,7 @@ class TestAVersion:
         assert len(ROOT.open(sealed, **place)) == length
 
     @given(st.binary(max_size=300))
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_whatever_a_secret_ends_with_comes_back(self, raw: bytes) -> None:
         place: dict[str, Any] = {**PLACE, "type": KeyType.SECRET, "purpose": Purpose.SECRET}
         assert ROOT.open(ROOT.seal(SecretBytes(raw), **place), **place).reveal() == raw

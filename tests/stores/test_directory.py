@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from strongroom.errors import (
@@ -186,7 +186,6 @@ def test_what_is_no_record_is_listed_apart_and_never_opened(store: DirectoryStor
     }
 
 
-@settings(deadline=None)  # it makes files, on a machine that may be busy
 @given(st.lists(st.text(alphabet="abc019-_.Zé\n", min_size=1, max_size=70), max_size=8, unique=True))
 def test_the_listing_has_exactly_the_names_that_the_law_allows(segments: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="sr-", dir="/tmp") as place:

@@ -152,7 +152,7 @@ def test_nothing_shows_material(store: SealedStore, checkout: Checkout) -> None:
 # -- what is not authentic
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_flipped_bit_is_found_before_material_comes_out(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory(prefix="sr-", dir="/tmp") as place:

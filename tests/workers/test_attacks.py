@@ -262,7 +262,7 @@ def test_a_publication_has_one_spelling(site: Site, web: WorkerIdentity) -> None
             parse(other)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_bit_of_a_publication_can_be_flipped(
     site: Site, web: WorkerIdentity, clock: HandClock, data: st.DataObject

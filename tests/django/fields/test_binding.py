@@ -149,7 +149,7 @@ def test_a_keyset_a_tenant_and_one_that_is_closed(school: KeyStore) -> None:
     assert caught.value.hint
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.integers(0, 10_000), flip=st.integers(1, 255))
 @pytest.mark.parametrize("model", [Sealed, Tokens])
 def test_a_changed_cell_does_not_open(school: KeyStore, model: Any, position: int, flip: int) -> None:
