@@ -146,3 +146,15 @@ def test_the_command_line(here: Clone, tmp_path: Path) -> None:
     (here.directory / "keysets" / "columns.json").unlink()
     ran = here.run("checkpoint", "verify", str(path))
     assert (ran.status, ran.text) == (6, "keyset 'columns' is gone, and revision 1 was there\n")
+
+
+@pytest.mark.parametrize("raw", [b"", b"a letter", b"<<<<<<< ours\n", b"\r\n", b'{"format": "strongroom/1 record"}'])
+def test_a_file_that_is_none_leads_to_where_checkpoints_are_and_not_to_git(
+    here: Clone, tmp_path: Path, raw: bytes
+) -> None:
+    path = tmp_path / "release.checkpoint"
+    path.write_bytes(raw)
+    with pytest.raises(FormatError) as caught:
+        verified(here, path)
+    assert "git" not in caught.value.hint
+    assert "strongroom checkpoint create" in caught.value.hint

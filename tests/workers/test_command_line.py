@@ -68,6 +68,26 @@ def test_grants_are_listed(here: Path, web: Path) -> None:
     assert within("worker", "list", "--json").json == []
 
 
+def test_what_git_never_had_is_not_handed_to_git(
+    here: Path, web: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    place = tmp_path_factory.mktemp("elsewhere")
+
+    def git(*argv: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        subprocess.run(["git", *who, *argv], cwd=here, check=True, capture_output=True)
+
+    git("init", "--quiet")
+    told = within("worker", "remove", "web")
+    assert (told.status, "git add" in told.stderr) == (0, False)
+    made = within("worker", "create", "web", "--out", f"{place}/web.identity", "--bits", "2048")
+    assert made.status == 0, made.stderr
+    git("add", ".strongroom")
+    git("commit", "--quiet", "--message", "a group")
+    (path,) = within("worker", "remove", "web", "--json").json["add"]
+    git("add", path)
+
+
 def test_a_program_without_the_store_opens_what_was_published(here: Path, web: Path, redis_server: RedisServer) -> None:
     token = within("encrypt", "box", stdin=b"hello").stdout
     first = within("publish", "--to", redis_server.url, "--json").json

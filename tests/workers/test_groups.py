@@ -139,7 +139,7 @@ def test_the_second_of_two_racing_writers_loses(site: Site, web: WorkerIdentity)
 
 
 def test_a_removed_group_is_gone(site: Site, web: WorkerIdentity) -> None:
-    workers.remove_worker(site.keystore, "web")
+    assert workers.remove_worker(site.keystore, "web") == ()  # no git has it
     assert workers.list_workers(site.keystore) == ()
     with pytest.raises(NotFoundError, match="worker group 'web'"):
         workers.remove_worker(site.keystore, "web")

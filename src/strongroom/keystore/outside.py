@@ -1,4 +1,4 @@
-"""Where a new opening key is written: outside the repository, because whoever has that would have the key to it."""
+"""What git has and ignores, for files about to be written or gone: an opening key lies outside of the repository."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from strongroom.blackbox.discovery import current_directory, git_top
 from strongroom.blackbox.git import Git
-from strongroom.errors import PolicyError
+from strongroom.errors import PolicyError, StrongroomError
 from strongroom.keystore.environment import Environment
 
 
@@ -44,3 +44,19 @@ def check_outside(
     git = Git(root=top, top=top, environ=Environment.of(environ))
     if name not in git.ignored([name]) or name in git.tracked([name]):
         raise PolicyError(f"{str(path)!r} is in the repository, and git does not ignore it", hint=hint)
+
+
+def known_to_git(path: Path, *, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether git has this file, which may be gone by now: `git add` refuses one that it never had.
+
+    Also where git does not answer: the file is better named once too often.
+    """
+    place = Path(os.path.realpath(path.parent), path.name)
+    top = git_top(place.parent)
+    if top is None:
+        return False
+    name = str(place.relative_to(top))
+    try:
+        return name in Git(root=top, top=top, environ=Environment.of(environ)).tracked([name])
+    except StrongroomError:
+        return True

@@ -15,7 +15,7 @@ from strongroom.errors import ExistsError, PolicyError
 from strongroom.keystore import acts
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.issuer import ensure_issuer, issuing_of
-from strongroom.keystore.outside import check_outside, place_for
+from strongroom.keystore.outside import check_outside, known_to_git, place_for
 from strongroom.keystore.undoing import kept_if_written
 from strongroom.model.names import KeyId, Revision, StoreId, parse_name
 from strongroom.model.types import TRAITS
@@ -193,12 +193,13 @@ def list_workers(keystore: KeyStore) -> tuple[GroupRow, ...]:
     )
 
 
-def remove_worker(keystore: KeyStore, group: str) -> Path:
-    """Forget a group; nothing is published to it any more. The path to give to git. NotFoundError."""
+def remove_worker(keystore: KeyStore, group: str) -> tuple[str, ...]:
+    """Forget a group; nothing is published to it any more. What to give to git, if it has the group. NotFoundError."""
     groups = _groups(keystore)
     groups.remove(group)
     acts.record("worker-removed", group=group)
-    return groups.path_of(group)
+    path = groups.path_of(group)
+    return (str(path),) if known_to_git(path) else ()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ FORMAT: Final = 1
 MAX_CHECKPOINT: Final = 64 * 1024 * 1024
 DIGEST: Final = 16
 """Bytes of a record's MAC that are kept: as many as nobody without the root can hit."""
+KEPT: Final = "take it from where it was kept; 'strongroom checkpoint create' prints one of this store"
 _TAIL: Final = 57
 
 
@@ -152,9 +153,11 @@ def decode_checkpoint(raw: bytes, *, header: Header, root: Root) -> Checkpoint:
         wire = _DECODER.decode(raw)
         spelled = _spell(wire)
     except (msgspec.MsgspecError, ValueError, RecursionError) as trouble:
-        raise diagnose(raw, what="the checkpoint", kind="checkpoint", reads=FORMAT, trouble=str(trouble)) from None
+        raise diagnose(
+            raw, what="the checkpoint", kind="checkpoint", reads=FORMAT, trouble=str(trouble), way=KEPT
+        ) from None
     if spelled != raw:
-        raise diagnose(raw, what="the checkpoint", kind="checkpoint", reads=FORMAT, canonical=spelled)
+        raise diagnose(raw, what="the checkpoint", kind="checkpoint", reads=FORMAT, canonical=spelled, way=KEPT)
     store, wanted = b64decode(wire.store), b64decode(wire.root)
     if store != header.store:
         raise IntegrityError(f"the checkpoint is of store {wire.store}, and this is {b64encode(header.store)}")
@@ -169,7 +172,7 @@ def decode_checkpoint(raw: bytes, *, header: Header, root: Root) -> Checkpoint:
     try:
         maker.check_record(raw[:-_TAIL], b64decode(wire.mac))
     except IntegrityError:
-        raise IntegrityError("the checkpoint is not authentic", hint="take it from where it was kept") from None
+        raise IntegrityError("the checkpoint is not authentic", hint=KEPT) from None
     return _read(wire)
 
 

@@ -117,12 +117,12 @@ def worker_remove(session: Session, group: str) -> None:
     from strongroom.cli import views
     from strongroom.keystore.workers import remove_worker
 
-    path = remove_worker(session.open(), group)
+    to_add = remove_worker(session.open(), group)
     if session.as_json:
-        output.write_json({"removed": group, "add": [str(path)]})
+        output.write_json({"removed": group, "add": list(to_add)})
         return
     output.tell(f"removed {group}")
-    views.to_share((str(path),))
+    views.to_share(to_add)
 
 
 def _tell_grants(session: Session, group: Group) -> None:
