@@ -416,3 +416,15 @@ class TestWithAStore:
         (store / ".strongroom/new").write_text("secret")
         assert bb(store, me, "register-new-file", ".strongroom/new", status=1).stdout == b""
         assert not (store / ".strongroom/new.gpg").exists()
+
+
+def test_an_admin_goes_by_the_address_that_came(team: Path, me: dict[str, str], gpg_homes: GpgHomes) -> None:
+    bare = gpg_homes("zoe@example.org")  # a user id that is nothing but the address
+    admins = team / ".blackbox/blackbox-admins.txt"
+    before = admins.read_text()
+    for listed_as, typed in (("zoe@example.org", "Zoe@example.org"), (bare.fingerprint, "zoe@example.org")):
+        bb(team, me, "addadmin", "zoe@example.org", str(bare.home))
+        assert "zoe@example.org" in admins.read_text().split()
+        admins.write_text(admins.read_text().replace("zoe@example.org", listed_as))
+        assert f"removed {listed_as}" in bb(team, me, "removeadmin", typed).stderr
+        assert admins.read_text() == before

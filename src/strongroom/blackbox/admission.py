@@ -55,7 +55,7 @@ class Removed:
 
 
 def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = False) -> Removed:
-    """Take an admin off the list, by the line as listed or by full fingerprint, and the key out of the keyring.
+    """Take an admin off the list, by line, address or full fingerprint, and the key out of the keyring.
 
     Without regard to case, where the original deletes the key of `ALICE@x` and leaves `alice@x` on the list. A key that
     another line means too stays. Files are sealed to the others by the next `update_all`; what the one who left could
@@ -66,6 +66,8 @@ def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = F
         ring = site.ring()
         meant = {name: candidates_of(name, ring) for name in site.listed()}
         going = [name for name, keys in meant.items() if name.lower() == who.lower() or _is(keys, who)]
+        if not going and "@" in who and len(known := candidates_of(who, ring)) == 1:  # listed by another name
+            going = [name for name, keys in meant.items() if keys == known]
         if not going:
             raise NotFoundError(
                 f"{who!r} is not among the listed admins: {', '.join(map(repr, meant))}",

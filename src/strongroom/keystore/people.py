@@ -8,13 +8,14 @@ from strongroom.errors import SettingsError
 from strongroom.openpgp.engine import Certificate
 
 _MAIL = re.compile(r"<([^<>\s]+@[^<>\s]+)>\s*\Z")
+_BARE_MAIL = re.compile(r"([^<>\s]+@[^<>\s]+)")  # what `gpg --quick-generate-key MAIL` makes
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
 
 
 def label_of(certificate: Certificate) -> str:
     """The word for BlackBox's list of admins: the mail address of the first user id, else the fingerprint."""
     for uid in certificate.uids:
-        found = _MAIL.search(uid)
+        found = _MAIL.search(uid) or _BARE_MAIL.fullmatch(uid)
         if found is not None and found[1].isprintable() and not found[1].startswith("-"):
             return found[1]
     return certificate.fingerprint

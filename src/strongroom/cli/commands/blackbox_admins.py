@@ -111,12 +111,13 @@ def addadmin(session: Session, key: str, home: str | None, commit: bool, dry_run
     Files are sealed to the new admin by the next update-all-files, once the key is approved. For one who is listed
     already, what is new of the key (an expiry, a revocation, a subkey) comes into the tracked keyring.
     """
+    from strongroom.blackbox.admins import matching
     from strongroom.keystore.people import label_of
 
     certificate = _own_engine(session, home).certificate(key)
     repository = repository_of(session)
     # the line is the word that was typed, as scripts expect it, where it is an address
-    label = key if "@" in key and any(f"<{key}>" in uid for uid in certificate.uids) else label_of(certificate)
+    label = key if "@" in key and matching(key, [certificate]) else label_of(certificate)
     try:
         done = repository.add_admin(certificate, label=label, commit=commit, dry_run=dry_run)
     except ExistsError as error:
@@ -157,7 +158,7 @@ def _approving(repository: Repository) -> str:
 @dry_run_option
 @verb
 def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None:
-    """Take WHO, a line of the list or a fingerprint, off the list and the key out of the keyring.
+    """Take WHO, a line of the list, an address or a fingerprint, off the list and the key out of the keyring.
 
     Tells which secrets the key could read: they stay readable in every clone, and must be changed where they are used.
     """
