@@ -56,10 +56,11 @@ class PrivateDirectory:
             file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             raise BlackBoxError(f"the editor left no file: {error.strerror}") from None
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):  # before there is a stream, which a directory cannot be
+            let_go(file)
+            raise BlackBoxError("the editor left something that is no file")
         with os.fdopen(file, "rb") as stream:
-            status = os.fstat(file)
-            if not stat.S_ISREG(status.st_mode):
-                raise BlackBoxError("the editor left something that is no file")
             if status.st_size > MAX_PLAINTEXT:
                 raise FormatError(f"the edited file has {status.st_size} bytes; the limit is {MAX_PLAINTEXT}")
             return SecretBytes(stream.read())
