@@ -118,6 +118,33 @@ class TestRegistering:
         repo.register("f", approved=only_alice)
         assert git(repo.root, "status", "--porcelain") == b"A  other\n"
 
+    def test_what_a_killed_process_had_not_committed_is_gone_on_with(
+        self, repo: Repository, only_alice: Approved
+    ) -> None:
+        for name in ("a", "b", "c"):
+            _plain(repo, name)
+        repo.register_all(["a", "b"], approved=only_alice, commit=False)
+        sealed = (repo.root / "a.gpg").read_bytes()
+        _plain(repo, "b")  # as if the kill had come before its removal
+        stray = _plain(repo, ".strongroom-blackbox-0123456789abcdef.tmp")
+        done = repo.register_all(["a", "b", "c"], approved=only_alice)
+        assert done.committed
+        assert (repo.root / "a.gpg").read_bytes() == sealed
+        assert git(repo.root, "ls-files", ":(glob)*.gpg").split() == [b"a.gpg", b"b.gpg", b"c.gpg"]
+        assert not any((repo.root / name).exists() for name in ("a", "b", "c"))
+        assert not stray.exists()
+        with pytest.raises(ExistsError, match="registered already"):
+            repo.register("a", approved=only_alice)
+
+    def test_a_plaintext_that_was_changed_since_the_kill_stays(self, repo: Repository, only_alice: Approved) -> None:
+        _plain(repo, "a")
+        repo.register("a", approved=only_alice, commit=False)
+        _plain(repo, "a", b"changed")
+        before = snapshot(repo.root)
+        with pytest.raises(ExistsError, match="changed since"):
+            repo.register("a", approved=only_alice)
+        assert snapshot(repo.root) == before
+
     def test_without_commit_the_index_is_not_touched_and_the_result_says_what_to_add(
         self, repo: Repository, only_alice: Approved
     ) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from strongroom.blackbox import layout
@@ -14,6 +15,7 @@ from strongroom.blackbox.reading import MAX_PLAINTEXT
 from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.results import Written, written
 from strongroom.blackbox.site import Site
+from strongroom.blackbox.vcs import VersionControl
 from strongroom.blackbox.workers import Progress, each
 from strongroom.errors import BlackBoxError, ExistsError, NotFoundError, SettingsError
 from strongroom.primitives.secret import SecretBytes
@@ -50,15 +52,20 @@ def register_all(
     The plaintext is overwritten and unlinked, which on most disks of today hides little (`shred.overwrite`). If git
     tracked it, the same commit removes it; older commits still hold it, and `exposed` says so. With
     `commit=False` git's index is not touched. Raises ExistsError, NotFoundError, PathError, RecipientError,
-    BlackBoxError (an empty file), ConflictError, GitError, StoreError; then everything is as it was.
+    BlackBoxError (an empty file), ConflictError, GitError, StoreError; then everything is as it was. What a killed
+    process had encrypted and listed, and not committed, is gone on with.
     """
     plains = list(dict.fromkeys(site.registry.writable(name, protected=protected) for name in names))
     if not plains:
         raise SettingsError("no file is named", hint="strongroom blackbox register-new-file FILE")
     with site.steady(commit=commit, dry_run=dry_run) as control:
-        _check_free(site, plains)
+        begun = _begun(site, control, plains) if commit else frozenset()
+        fresh = [plain for plain in plains if plain not in begun]
+        _check_free(site, fresh)
         to = site.recipients(approved)
-        read = {plain: site.tree.read_secret(plain, limit=MAX_PLAINTEXT) for plain in plains}
+        there = [plain for plain in plains if plain not in begun or site.tree.exists(plain)]
+        read = {plain: site.tree.read_secret(plain, limit=MAX_PLAINTEXT) for plain in there}
+        _check_same(site, {plain: plaintext for plain, (plaintext, _, _) in read.items() if plain in begun})
         for plain, (plaintext, _, _) in read.items():
             site.check_sealable(plain, plaintext)
         tracked = control.tracked(plains)
@@ -67,10 +74,10 @@ def register_all(
         if dry_run:
             return written(changed, to, committed=False, files=tuple(plains), exposed=exposed)
         sealed = each(
-            plains, lambda few: site.seal_many({plain: read[plain][0] for plain in few}, to), progress=progress
+            fresh, lambda few: site.seal_many({plain: read[plain][0] for plain in few}, to), progress=progress
         )
         with site.changing(control) as change:
-            for plain, raw in zip(plains, sealed, strict=True):
+            for plain, raw in zip(fresh, sealed, strict=True):
                 change.write(f"{plain}.gpg", raw)
             for path, raw in site.registry.with_files(plains).items():
                 change.write(path, raw)
@@ -132,6 +139,26 @@ def deregister(
             change.apply()
             committed = commit and control.commit(changed, f"Removing from blackbox: {plain}")
     return Written(changed=changed, committed=committed, files=(plain,))
+
+
+def _begun(site: Site, control: VersionControl, plains: Sequence[str]) -> frozenset[str]:
+    """Those that are listed and sealed already, and that git does not have: a kill came between."""
+    listed = frozenset(site.files())
+    sealed = [f"{plain}.gpg" for plain in plains if plain in listed and site.tree.exists(f"{plain}.gpg")]
+    if control.kind != "git" or not sealed:
+        return frozenset()
+    tracked = control.tracked(sealed)
+    return frozenset(name.removesuffix(".gpg") for name in sealed if name not in tracked)
+
+
+def _check_same(site: Site, plaintexts: Mapping[str, SecretBytes]) -> None:
+    opened = site.open_many({plain: site.sealed(plain) for plain in plaintexts}) if plaintexts else []
+    for (plain, plaintext), held in zip(plaintexts.items(), opened, strict=True):
+        if plaintext != held:
+            raise ExistsError(
+                f"{plain!r} is registered already, and its plaintext was changed since",
+                hint=f"strongroom blackbox edit-end {shlex.quote(plain)}",
+            )
 
 
 def _check_free(site: Site, plains: Sequence[str]) -> None:
