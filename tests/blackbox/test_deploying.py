@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -123,8 +125,9 @@ class TestDecryptingAll:
 
     def test_an_unknown_group_or_umask(self, filled: Repository, as_alice: Engine, environ: dict[str, str]) -> None:
         with nothing_changes(filled.root):
-            with pytest.raises(SettingsError, match="no group 'nobodies'"):
-                filled.decrypt_all(group="nobodies")
+            for group in ("nobodies", "99999999999", str(2**32 - 1)):
+                with pytest.raises(SettingsError, match=f"no group '{group}'"):
+                    filled.decrypt_all(group=group)
             with pytest.raises(SettingsError, match="DECRYPT_UMASK"):
                 Repository.discover(
                     filled.root, engine=as_alice, environ={**environ, "DECRYPT_UMASK": "u=rwx"}
@@ -290,6 +293,17 @@ class TestEditStartAndEnd:
         assert filled.read("a.yml").reveal() == b"edited by bob"
 
 
+KILLED_WHILE_OVERWRITING = """
+import os, sys
+from pathlib import Path
+from strongroom.blackbox.files import Tree
+from strongroom.blackbox.placing import remove
+
+os.urandom = lambda size: os.kill(os.getpid(), 9)
+remove(Tree(Path(sys.argv[1])), "a.yml")
+"""
+
+
 class TestShredding:
     def test_every_plaintext_goes_and_what_was_not_there_is_told(self, filled: Repository) -> None:
         filled.decrypt(["a.yml", "conf/c"])
@@ -298,6 +312,19 @@ class TestShredding:
             assert b"content" not in held.read()
         assert (done.removed, done.missing) == (("a.yml", "conf/c"), ("conf/b b.yml",))
         assert not (filled.root / "conf" / "c").exists()
+
+    def test_what_a_killed_postdeploy_had_not_placed_yet_goes_too(self, filled: Repository) -> None:
+        left = [filled.root / at / ".strongroom-blackbox-0123456789abcdef.tmp" for at in (".git", "conf")]
+        for path in left:
+            path.write_bytes(b"plaintext")
+        filled.shred_all()
+        assert not any(path.exists() for path in left)
+
+    def test_one_that_is_killed_leaves_no_random_bytes_in_the_place_of_a_secret(self, filled: Repository) -> None:
+        filled.decrypt(["a.yml"])
+        command = [sys.executable, "-c", KILLED_WHILE_OVERWRITING, str(filled.root)]
+        assert subprocess.run(command, check=False, timeout=60).returncode == -9
+        assert not (filled.root / "a.yml").exists()
 
     def test_one_that_cannot_be_removed_does_not_keep_the_others(self, filled: Repository) -> None:
         filled.decrypt(["a.yml", "conf/c"])

@@ -163,6 +163,13 @@ class TestUpdatingAll:
         after = snapshot(filled.root)
         assert {name for name in before if before[name] != after[name]} == {f"{MANY[1]}.gpg"}
 
+    def test_older_ciphertexts_that_a_killed_process_left_go(self, filled: Repository, only_alice: Approved) -> None:
+        below = next(name for name in filled.files() if "/" in name)
+        left = (filled.root / below).with_name(".strongroom-blackbox-0123456789abcdef.tmp")
+        left.write_bytes(b"sealed to one who left")
+        filled.update_all(approved=only_alice)
+        assert not left.exists()
+
     def test_what_is_protected_is_left_to_its_owner(self, filled: Repository, only_alice: Approved) -> None:
         before = snapshot(filled.root)
         filled.update_all(approved=only_alice, force=True, protected=[filled.root / MANY[2]])

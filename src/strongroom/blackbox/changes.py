@@ -11,7 +11,7 @@ from typing import Self
 from strongroom._closing import let_go
 from strongroom.blackbox import journal
 from strongroom.blackbox.files import Stamp, Tree, stamp_of, store_errors, unlink_quietly
-from strongroom.blackbox.shred import overwrite
+from strongroom.blackbox.shred import erase
 from strongroom.blackbox.staging import Staged, temporary_name, write_new
 from strongroom.errors import ConflictError, StoreError
 from strongroom.primitives.secret import SecretBytes
@@ -68,8 +68,7 @@ class Change:
             above = name.rpartition("/")[0]
             if above not in self._directories:
                 self._directories[above] = os.dup(directory)
-            overwrite(base, directory=directory)
-            os.unlink(base, dir_fd=directory)
+            erase(base, directory=directory)
 
     def __enter__(self) -> Self:
         return self

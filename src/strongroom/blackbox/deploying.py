@@ -151,6 +151,8 @@ def shred_all(site: Site, *, protected: Collection[Path] = (), dry_run: bool = F
     problems: list[str] = []
     with site.steady(commit=False, dry_run=dry_run):
         plains, kept_out = _sorted_out(site, protected)
+        if not dry_run:
+            site.sweep(*plains)  # where git's directory is on another disk, a killed process left plaintext there
         for plain in plains:
             try:
                 there = placing.status_of(site.tree, plain) is not None if dry_run else placing.remove(site.tree, plain)
@@ -185,7 +187,6 @@ def _write(
     def opened(few: Sequence[str]) -> list[SecretBytes]:
         return site.open_many({plain: read[plain] for plain in few})
 
-    scratch.sweep()
     for plain, plaintext in zip(due, each(due, opened, progress=progress), strict=True):
         status: os.stat_result = scratch.place(plain, plaintext, access)
         known.remember(plain, hashlib.sha256(read[plain]).hexdigest(), status)

@@ -14,6 +14,7 @@ import msgspec
 
 from strongroom.blackbox.files import Tree, store_errors, sync_directory, unlink_quietly
 from strongroom.blackbox.layout import parse_name
+from strongroom.blackbox.shred import erase
 from strongroom.errors import FormatError, NotFoundError, StoreError
 
 JOURNAL = "strongroom-blackbox.journal"
@@ -86,7 +87,7 @@ def sweep(directory: int) -> None:
     """Drop our temporary files there; a second name among them would make a file look hard-linked for ever."""
     for entry in os.listdir(directory):
         if entry.startswith(TEMPORARY):
-            os.unlink(entry, dir_fd=directory)
+            erase(entry, directory=directory)
 
 
 def _undo(tree: Tree, entry: Entry) -> bool:

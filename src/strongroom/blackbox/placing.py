@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from strongroom._closing import let_go
-from strongroom.blackbox import journal
 from strongroom.blackbox.files import Tree, check_regular, check_single, store_errors, unlink_quietly
-from strongroom.blackbox.shred import overwrite
+from strongroom.blackbox.shred import erase
 from strongroom.blackbox.staging import temporary_name, write_new
 from strongroom.errors import NotFoundError, SettingsError
 from strongroom.primitives.secret import SecretBytes
 
 _PRIVATE = 0o600
 _GROUP_READS = 0o040
+_NO_GROUP = 2**32 - 1  # chown(2) takes it for "leave as it is"
 _UMASK = re.compile(r"[0-7]{1,4}")
 
 
@@ -69,11 +69,6 @@ class Scratch:
                         raise
             return _moved(directory, directory, base, plaintext, access)
 
-    def sweep(self) -> None:
-        """Drop what a killed process left. The caller holds the lock."""
-        with self._opened() as scratch, store_errors(str(self._path)):
-            journal.sweep(scratch)
-
     @contextmanager
     def _opened(self) -> Iterator[int]:
         directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -109,8 +104,7 @@ def remove(tree: Tree, name: str) -> bool:
     if status_of(tree, name) is None:
         return False
     with tree.parent(name) as (directory, base), store_errors(name):
-        overwrite(base, directory=directory)
-        os.unlink(base, dir_fd=directory)
+        erase(base, directory=directory)
         os.fsync(directory)
     return True
 
@@ -126,7 +120,7 @@ def _moved(scratch: int, directory: int, base: str, plaintext: SecretBytes, acce
             return os.fstat(file)
         finally:
             let_go(file)
-    except OSError:
+    except BaseException:  # an interrupt, too, leaves nothing
         overwrite_quietly(temporary, directory=scratch)
         raise
 
@@ -134,7 +128,7 @@ def _moved(scratch: int, directory: int, base: str, plaintext: SecretBytes, acce
 def overwrite_quietly(name: str, *, directory: int) -> None:
     """Overwrite and unlink what may be there."""
     with suppress(OSError):  # a full or failing disk: the name goes at least
-        overwrite(name, directory=directory)
+        erase(name, directory=directory)
     unlink_quietly(name, directory=directory)
 
 
@@ -155,7 +149,7 @@ def _check_place(name: str, base: str, *, directory: int) -> os.stat_result | No
 
 
 def _group_id(group: str) -> int:
-    if group.isascii() and group.isdigit():
+    if group.isascii() and group.isdigit() and len(group) <= 10 and int(group) < _NO_GROUP:
         return int(group)
     from grp import getgrnam  # only who names a group pays for it
 

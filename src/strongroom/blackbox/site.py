@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from strongroom.blackbox import discovery, journal, keyring, withheld
+from strongroom._closing import let_go
+from strongroom.blackbox import discovery, journal, keyring, layout, withheld
 from strongroom.blackbox.admins import Recipients, recipients
 from strongroom.blackbox.changes import Change
+from strongroom.blackbox.files import store_errors
 from strongroom.blackbox.locking import locked
 from strongroom.blackbox.reading import MAX_PLAINTEXT, Reader, about
 from strongroom.blackbox.vcs import VersionControl, find_version_control
-from strongroom.errors import BlackBoxError, FormatError
+from strongroom.errors import BlackBoxError, FormatError, NotFoundError
 from strongroom.primitives.secret import SecretBytes
 
 
@@ -61,10 +65,27 @@ class Site(Reader):
         control = self.control()
         with locked(control.lock_directory, clock=self.clock):
             journal.recover(control.lock_directory, self.tree)
+            self._sweep_after_a_kill(control.lock_directory)
             if commit:
                 control.check_ready()
             keyring.check_no_secrets(self.tree, self.place.data)
             yield control
+
+    def _sweep_after_a_kill(self, lock_directory: Path) -> None:
+        """What a killed process left: plaintexts that were to take their places, second names of the lists."""
+        with store_errors(str(lock_directory)):
+            directory = os.open(lock_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                journal.sweep(directory)
+            finally:
+                let_go(directory)
+        self.sweep(layout.IGNORE, self.registry.file(layout.FILES))
+
+    def sweep(self, *names: str) -> None:
+        """Drop our temporary files beside these. The caller holds the lock."""
+        for name in {name.rpartition("/")[0]: name for name in names}.values():
+            with suppress(NotFoundError), self.tree.parent(name) as (directory, _), store_errors(name):
+                journal.sweep(directory)
 
     def settle(self) -> None:
         """Undo what a killed process left half done, if anything: for one who reads the lists in order to write.

@@ -68,6 +68,8 @@ def update_all(
         due = [plain for plain in plains if force or not is_sealed_to(site, plain, read[plain], to)]
         unchanged = tuple(plain for plain in plains if plain not in set(due))
         changed = tuple(f"{plain}.gpg" for plain in due)
+        if not dry_run:
+            site.sweep(*plains)  # a killed process may have left older ciphertexts under second names
         if dry_run or not due:
             return written(changed, to, committed=False, files=tuple(plains), unchanged=unchanged)
 
