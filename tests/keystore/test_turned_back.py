@@ -16,6 +16,7 @@ from strongroom.keystore.founding import found
 from strongroom.keystore.opening import open_store
 from strongroom.keystore.publishing import publish
 from strongroom.keystore.rooting import destroy_root, rotate_root
+from strongroom.keystore.running import environment_for
 from strongroom.stores.workers_records import WorkerGroups
 
 ENVIRON = {"PATH": "/nonexistent", "STRONGROOM_DEVELOPMENT": "1"}
@@ -53,6 +54,27 @@ def site(tmp_path: Path) -> Iterator[Site]:
         workers.create_worker(keystore, "web", tmp_path / "web.identity", bits=2048)
         workers.grant(keystore, "web", ["box"])
         yield Site(tmp_path, keystore)
+
+
+def test_what_may_go_out_no_more_does_not_go_out_of_an_older_record_either(site: Site) -> None:
+    site.keystore.create("open", "fernet", exportable=True)
+    site.keystore.create("password", "secret")
+    path = site.keystore.path_of("open")
+    assert path is not None
+    before = path.read_bytes()
+    assert environment_for(site.keystore, {"A": "open"}, {})["A"]
+    site.keystore.set_policy("open", exportable=False)
+    path.write_bytes(before)
+    with pytest.raises(StaleError, match="'open' is stale"):
+        environment_for(site.keystore, {"A": "open"}, {})
+    site.keystore.accept_witness("open")
+    assert environment_for(site.keystore, {"A": "open"}, {})["A"]
+    secret = site.keystore.path_of("password")
+    assert secret is not None
+    older = secret.read_bytes()
+    site.keystore.rotate("password", generate=True, now=True)
+    secret.write_bytes(older)
+    assert environment_for(site.keystore, {"A": "password"}, {})["A"]  # a secret is there to be read, and is read
 
 
 def test_an_older_worker_group_is_listed_and_not_published_or_written_until_it_is_accepted(site: Site) -> None:

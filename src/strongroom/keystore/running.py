@@ -27,7 +27,7 @@ def environment_for(
 
     wanted: variable name → keyset name. A `secret` gives its text, a symmetric key its base64url, a private key its
     PKCS#8 PEM. Raises SettingsError for a name that is no variable, PolicyError for a key that is not exportable,
-    FormatError for a value that cannot be a variable's.
+    StaleError for one whose record is stale, FormatError for a value that cannot be a variable's.
     """
     result = Environment(Environment.of(environ))
     for name in OPENERS:

@@ -266,7 +266,12 @@ def differences(seen: Seen, record: Record) -> tuple[Difference, ...]:
         found.append(Difference(Cause.OTHER, f"another revision {seen.revision} was seen"))
     missing = sorted(seen.key_ids - keyset.key_ids)
     if missing:
-        text = f"{len(missing)} versions that were seen are not here: key ids {', '.join(map(format_key_id, missing))}"
+        ids = ", ".join(map(format_key_id, missing))
+        text = (
+            f"a version that was seen is not here: key id {ids}"
+            if len(missing) == 1
+            else f"{len(missing)} versions that were seen are not here: key ids {ids}"
+        )
         found.append(Difference(Cause.KEY_MISSING, text))
     return tuple(found)
 

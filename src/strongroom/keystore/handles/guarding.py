@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from strongroom._encoding import format_time
-from strongroom.errors import PolicyError
+from strongroom.errors import PolicyError, StaleError
 from strongroom.keystore.live import Snapshot
 from strongroom.model.states import Operation
 from strongroom.model.types import KeyType
@@ -42,7 +42,8 @@ def admit_out(snapshot: Snapshot, version: Version) -> None:
     """As `admit`, for material that goes out as text or bytes: the one law of what may.
 
     A `secret` is kept to be read. A key is kept to be used, and goes out only where its policy says `exportable`.
-    A key object in this process (`private_key`, what signs a JWT) is use.
+    A key object in this process (`private_key`, what signs a JWT) is use. Of a stale record nobody knows whether
+    `exportable` still holds: then a key stays here, and StaleError says why.
     """
     keyset = snapshot.keyset
     if keyset.type is not KeyType.SECRET and not keyset.policy.exportable:
@@ -51,6 +52,8 @@ def admit_out(snapshot: Snapshot, version: Version) -> None:
             hint="a program that opens the store uses it there; strongroom create NAME --type TYPE --exportable"
             " makes one that may go out",
         )
+    if keyset.type is not KeyType.SECRET and isinstance(snapshot.opened.hindrance, StaleError):
+        raise snapshot.opened.hindrance.again()
     admit(snapshot, version)
 
 
