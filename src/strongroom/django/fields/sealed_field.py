@@ -36,6 +36,7 @@ from strongroom.django.fields.raw_cells import as_bytes
 from strongroom.django.fields.reading import SealedAttribute, open_in_row
 from strongroom.django.fields.refreshing import surround
 from strongroom.django.fields.types import AnyField
+from strongroom.django.fields.validating import UniqueInSerializer, ask_by_value
 from strongroom.django.fields.values import Codec
 from strongroom.errors import StrongroomError
 from strongroom.model.names import KeyId
@@ -100,6 +101,7 @@ class SealedField(SealedColumn):
         if cls._meta.abstract:
             return
         surround(cls)
+        ask_by_value(cls)
         if self.context_names is not None:
             post_init.connect(open_in_row, sender=cls)
         if self.blind_index is not None:
@@ -126,19 +128,10 @@ class SealedField(SealedColumn):
     @property
     def validators(self) -> list[Any]:
         # an integer's bounds hang on its column's type, which is the inner field's for them
-        return list(self.plain.validators)
-
-    def validate(self, value: Any, model_instance: models.Model | None) -> None:
-        super().validate(value, model_instance)
-        column = self.index
-        if column is None or not column.unique or value is None or model_instance is None:
-            return
-        # the column that is unique is not the one that a form or full_clean() shows
-        others = self.model._default_manager.filter(**{self.name: value})
-        if not model_instance._state.adding:
-            others = others.exclude(pk=model_instance.pk)
-        if others.exists():
-            raise model_instance.unique_error_message(self.model, (self.name,))
+        said = list(self.plain.validators)
+        if self.blind_index is not None and self.given_options["_unique"]:
+            said.append(UniqueInSerializer(self))
+        return said
 
     # --- values on their way
 
