@@ -428,3 +428,24 @@ def test_an_admin_goes_by_the_address_that_came(team: Path, me: dict[str, str], 
         admins.write_text(admins.read_text().replace("zoe@example.org", listed_as))
         assert f"removed {listed_as}" in bb(team, me, "removeadmin", typed).stderr
         assert admins.read_text() == before
+
+
+def test_a_script_commits_what_the_verbs_of_admins_staged(place: Path, people: People, me: dict[str, str]) -> None:
+    git(place, "init", "--quiet")
+    (place / "other").write_text("not staged")
+    bb(place, me, "initialize", "yes")
+    git(place, "commit", "--quiet", "-m", "INITIALIZE BLACKBOX", ".blackbox", ".gitignore")
+    for verb in (("addadmin", "bob@example.org", str(people["bob"].home)), ("removeadmin", "bob@example.org")):
+        bb(place, me, *verb)
+        git(place, "commit", "--quiet", "-m", verb[0])
+        assert staged(place) == b"?? other\n"
+    (place / ".git/index.lock").touch()
+    ran = bb(place, me, "addadmin", "bob@example.org", str(people["bob"].home))
+    assert "done, and not staged" in ran.stderr
+
+
+def test_a_shallow_clone_says_that_it_does_not_know_all(team: Path, me: dict[str, str]) -> None:
+    git(team.parent, "clone", "--quiet", "--depth", "1", team.as_uri(), "shallow")
+    for repo, warned in ((team, False), (team.parent / "shallow", True)):
+        assert ("clone is shallow" in bb(repo, me, "exposed", "bob@example.org").stderr) is warned
+        assert ("clone is shallow" in bb(repo, me, "removeadmin", "bob@example.org").stderr) is warned

@@ -120,10 +120,13 @@ class Git:
         said = self.run("check-ignore", "-z", "--no-index", "--stdin", stdin=asked, fine=(0, 1), literal=False)
         return frozenset(name.removeprefix("./") for name in _names(said))
 
+    def stage(self, names: Sequence[str]) -> None:
+        self.run("update-index", "--add", "--remove", "-z", "--stdin", stdin=_list(names))
+
     def commit(self, names: Sequence[str], message: str) -> bool:
         """As the protocol says; when git fails, these paths' index entries are what they were."""
         before = b"".join(self.run("ls-files", "-z", "--stage", "--", *some) for some in _portions(names))
-        self.run("update-index", "--add", "--remove", "-z", "--stdin", stdin=_list(names))
+        self.stage(names)
         try:
             if not self._differs(names):
                 return False

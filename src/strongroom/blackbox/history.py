@@ -68,6 +68,12 @@ def keys_of(site: Site, who: str) -> tuple[Certificate, ...]:
     return tuple({key.transferable: key for key in found}.values())
 
 
+def is_whole(site: Site) -> bool:
+    """Whether nothing is known to be older than what is here: False in a shallow clone, where exposures are missed."""
+    control = site.control()
+    return not (isinstance(control, Git) and past.is_shallow(control))
+
+
 def readable_by(site: Site, *certificates: Certificate) -> tuple[Exposure, ...]:
     """Every secret, registered or not any more, of which one of these certificates opens some version.
 

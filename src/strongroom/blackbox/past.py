@@ -30,6 +30,11 @@ class Commit:
     at: int
 
 
+def is_shallow(git: Git) -> bool:
+    """Whether this clone was made without older commits (`git clone --depth`)."""
+    return git.run("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+
 def brought(git: Git) -> Iterator[Brought]:
     """Every content that any commit of any branch brought below the root, the newest commit first."""
     if not git.run("rev-list", "--all", "--max-count=1"):

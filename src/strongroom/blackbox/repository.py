@@ -95,6 +95,7 @@ class Repository(Site):
     remove_admin = admission.remove_admin
     readable_by = history.readable_by
     keys_of = history.keys_of
+    is_whole = history.is_whole
     editions = history.editions
     differences = history.differences
     admin_statuses = overview.admin_statuses

@@ -35,6 +35,10 @@ class VersionControl(Protocol):
         """Those of the names that stay out of the index if they are not in it yet."""
         ...
 
+    def stage(self, names: Sequence[str]) -> None:
+        """Have these files, as they are on the disk, in the next commit; a missing one as removed."""
+        ...
+
     def commit(self, names: Sequence[str], message: str) -> bool:
         """Commit these files as they are on the disk, a missing one as removed, and nothing else. False: no commits."""
         ...
@@ -69,6 +73,9 @@ class NoControl:
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
         return frozenset(names)
 
+    def stage(self, names: Sequence[str]) -> None:
+        """Nothing is committed."""
+
     def commit(self, names: Sequence[str], message: str) -> bool:
         return False
 
@@ -90,6 +97,9 @@ class OtherControl:
         self._refuse()
 
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
+        self._refuse()
+
+    def stage(self, names: Sequence[str]) -> None:
         self._refuse()
 
     def commit(self, names: Sequence[str], message: str) -> bool:

@@ -13,7 +13,7 @@ from strongroom.cli import output
 from strongroom.cli.context import Session, examples, verb
 from strongroom.cli.groups import VerbCommand
 from strongroom.cli.repository import commit_option, dry_run_option, engine_of, repository_of, to_commit
-from strongroom.errors import ExistsError, NotFoundError, PolicyError, RecipientError, SettingsError
+from strongroom.errors import ExistsError, GitError, NotFoundError, PolicyError, RecipientError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,8 @@ def initialize(session: Session, answer: str | None, who: str | None, commit: bo
     """
     from strongroom.blackbox.approvals import Approvals
     from strongroom.blackbox.discovery import current_directory, git_top
-    from strongroom.blackbox.layout import DATA_DIRECTORIES
+    from strongroom.blackbox.layout import DATA_DIRECTORIES, IGNORE
+    from strongroom.blackbox.locking import LOCK
     from strongroom.blackbox.repository import Repository
     from strongroom.keystore.people import label_of
 
@@ -66,6 +67,9 @@ def initialize(session: Session, answer: str | None, who: str | None, commit: bo
         return
     if not dry_run:
         Approvals.load(made).approve(certificate)
+        if not commit:
+            held = sorted(path.name for path in made.data.iterdir())
+            _stage(session, made, (*(made.registry.file(name) for name in held if name != LOCK), IGNORE))
     if session.as_json:
         told = {"dry_run": dry_run, "root": str(made.root), "admin": certificate.fingerprint}
         output.write_json({**told, "committed": commit and not dry_run})
@@ -126,6 +130,8 @@ def addadmin(session: Session, key: str, home: str | None, commit: bool, dry_run
             raise
         output.tell(f"{error}: nothing was done")
         return
+    if not (dry_run or done.committed):
+        _stage(session, repository, done.changed)
     if session.as_json:
         output.write_json(
             {
@@ -144,6 +150,14 @@ def addadmin(session: Session, key: str, home: str | None, commit: bool, dry_run
     output.tell("next, when the fingerprint was compared with its owner:")
     output.tell(f"  {_approving(repository)} {certificate.fingerprint}")
     output.tell("  strongroom blackbox update-all-files")
+
+
+def _stage(session: Session, repository: Repository, names: Sequence[str]) -> None:
+    """As the originals do for these verbs, so that the `git commit` of a script or a habit finds something."""
+    try:
+        repository.control().stage(names)
+    except GitError as error:
+        output.warn(f"done, and not staged: {error}", as_json=session.as_json)
 
 
 def _approving(repository: Repository) -> str:
@@ -167,6 +181,8 @@ def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None
 
     repository = repository_of(session)
     done = repository.remove_admin(who, commit=commit, dry_run=dry_run)
+    if not (dry_run or done.committed):
+        _stage(session, repository, done.changed)
     if not dry_run:
         approvals = Approvals.load(repository)
         for fingerprint in done.fingerprints:
@@ -179,6 +195,7 @@ def removeadmin(session: Session, who: str, commit: bool, dry_run: bool) -> None
             + " ".join(done.fingerprints),
             as_json=session.as_json,
         )
+    _warn_of_a_cut(session, repository)
     if session.as_json:
         output.write_json(
             {
@@ -256,6 +273,7 @@ def exposed(session: Session, who: str) -> None:
     """
     repository = repository_of(session)
     rows = repository.readable_by(*(repository.keys_of(who) or [_own_engine(session).certificate(who)]))
+    _warn_of_a_cut(session, repository)
     if session.as_json:
         output.write_json(_exposures(rows))
         return
@@ -264,6 +282,14 @@ def exposed(session: Session, who: str) -> None:
         ((row.name, "yes" if row.now else "no", row.versions, row.first[:12]) for row in rows),
         empty="no version of any secret",
     )
+
+
+def _warn_of_a_cut(session: Session, repository: Repository) -> None:
+    if not repository.is_whole():
+        output.warn(
+            "this clone is shallow: what older commits exposed is not told; 'git fetch --unshallow' brings them",
+            as_json=session.as_json,
+        )
 
 
 def _exposures(rows: Sequence[Exposure]) -> list[dict[str, object]]:
