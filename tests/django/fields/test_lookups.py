@@ -219,6 +219,12 @@ def test_every_other_look_up_is_refused(two: KeyStore, asked: str) -> None:
         names(remarks={})
 
 
+@pytest.mark.parametrize("asked", [{"ssn_index": ADA}, {"ssn_index__in": [ADA]}])
+def test_text_is_not_looked_for_among_marks(two: KeyStore, asked: dict[str, Any]) -> None:
+    with pytest.raises(FieldError, match="look 'ssn' up"):
+        Student.objects.filter(**asked)
+
+
 def test_a_keyset_of_another_kind_or_none_is_told(school: KeyStore) -> None:
     school.create("nick", "aes256-gcm")
     from strongroom.django.fields.boxes import marker_of

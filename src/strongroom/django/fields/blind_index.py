@@ -208,6 +208,11 @@ class IndexColumn(BinaryColumn):
         check_older(self, [each for each in marks if each != mark], wanted.row, connection)
         return mark
 
+    def get_prep_value(self, value: Any) -> Any:
+        if isinstance(value, str):  # in a look-up, as the admin's addresses may have one
+            raise FieldError(f"{self} holds marks, which no text is equal to: look {self.source.name!r} up")
+        return super().get_prep_value(value)
+
     def get_placeholder(self, value: Any, compiler: Any, connection: Any) -> Any:
         self._check_with_source(compiler)
         return connection.ops.binary_placeholder_sql(value)
