@@ -83,6 +83,18 @@ def test_a_removed_admin_opens_nothing_that_is_sealed_from_then_on(team: Scene, 
             remove_admin(keystore, alice.fingerprint, environ=team.environ)
 
 
+def test_the_last_admin_stays_where_blackbox_has_no_other_whatever_else_opens_the_root(team: Scene) -> None:
+    with team.open() as keystore:
+        slots.add_passphrase_slot(keystore, "office", SecretBytes(PASSPHRASE.encode()))
+        remove_admin(keystore, keystore.sealed.header.recipients[1].fingerprint, environ=team.environ)
+    before = team.files()
+    with team.open() as keystore, pytest.raises(PolicyError, match="last approved admin") as caught:
+        remove_admin(keystore, team.user.fingerprint, environ=team.environ)
+    assert "strongroom admin add" in caught.value.hint
+    assert team.files() == before
+    team.open().close()
+
+
 def test_a_removal_that_was_broken_off_goes_on_with_the_same_command(team: Scene, bob: GpgHome) -> None:
     with team.open() as keystore:
         base = keystore.sealed.header.without_recipient(bob.fingerprint)

@@ -124,12 +124,19 @@ def _rotate_without(
 ) -> None:
     store = keystore.sealed
     base = store.header.without_recipient(recipient.fingerprint)
-    if repository is not None and base.recipients:
-        # whether his going would be refused by BlackBox's own files shows now, and not once the root is rotated
+    if repository is not None:
+        # whether his going would be refused by BlackBox's own files shows now, and not once the root is rotated; other
+        # slots may open the root without him, and BlackBox's files have admins alone
         rest = tuple(each.fingerprint for each in base.recipients)
-        if _listed(repository, recipient.fingerprint):
+        listed, registered = _listed(repository, recipient.fingerprint), _registered(keystore, repository)
+        if not rest and (registered or (listed and len(repository.admin_certificates()) == 1)):
+            raise PolicyError(
+                f"{recipient.name} is the last approved admin, and BlackBox's files can be sealed to nobody else",
+                hint="strongroom admin add FPR makes another one first",
+            )
+        if listed:
             repository.remove_admin(recipient.fingerprint, commit=False, dry_run=True)
-        if _registered(keystore, repository):
+        if registered:
             repository.rehearse_all(approved=rest, protected=protected(keystore), progress=progress)
     exposure = exposure_of(keystore, who=as_leaver(recipient), reason="an admin left")
     begin(keystore, plan_rotation(keystore, base, exposure, repository, engine))
