@@ -136,6 +136,7 @@ def test_a_merge_that_could_not_open_is_made_up_for_later(here: Clone) -> None:
     here.identity = key.with_name("absent")
     told = here.git("merge", "--no-edit", "side", fails=True)
     assert "strongroom: error:" in told
+    assert "git checkout --merge -- .strongroom/keysets/box.json" in told
     here.identity = key
     with here.open() as keystore:
         assert len(states(keystore)) == 2  # ours, as it was
@@ -153,6 +154,20 @@ def test_a_record_that_somebody_forged_on_the_other_branch_is_a_conflict(here: C
     here.git("switch", "--quiet", "main")
     told = here.git("merge", "--no-edit", "side", fails=True)
     assert "not authentic" in told
+    with here.open() as keystore:
+        assert len(states(keystore)) == 2
+
+
+def test_a_record_that_cannot_be_read_is_told_with_the_side_that_has_it(here: Clone) -> None:
+    two_branches(here)
+    here.git("switch", "--quiet", "side")
+    record = here.directory / "keysets" / "box.json"
+    record.write_bytes(record.read_bytes()[:-20])
+    here.commit("cut off")
+    here.git("switch", "--quiet", "main")
+    told = here.git("merge", "--no-edit", "side", fails=True)
+    assert "on the other side the record of 'box' cannot be read" in told
+    assert "git merge --abort" in told
     with here.open() as keystore:
         assert len(states(keystore)) == 2
 

@@ -20,6 +20,7 @@ from strongroom.errors import (
     FormatError,
     GitError,
     IntegrityError,
+    NewerFormatError,
     NotFoundError,
     SettingsError,
     StoreError,
@@ -104,7 +105,18 @@ class _Copies:
 
     def roots(self) -> frozenset[RootId]:
         """The roots that ours and theirs are under. FormatError where one is no file of a store."""
-        return frozenset(map(self._root, (self.ours, self.theirs)))
+        return frozenset({self._root_on("our", self.ours), self._root_on("the other", self.theirs)})
+
+    def _root_on(self, side: str, raw: bytes) -> RootId:
+        try:
+            return self._root(raw)
+        except NewerFormatError:
+            raise
+        except FormatError as error:
+            raise FormatError(
+                f"on {side} side {error}",
+                hint="git merge --abort (or git rebase --abort), mend the file on that branch, and do it again",
+            ) from None
 
     def _root(self, raw: bytes) -> RootId:
         if self.kind == KEYSETS:

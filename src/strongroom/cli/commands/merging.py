@@ -49,11 +49,23 @@ def git_merge(session: Session, base: Path, ours: Path, theirs: Path, path: str)
     cannot, ours stays as it is and git calls it a conflict; 'git checkout --merge -- PATH' tries again.
     """
     from strongroom.cli.telling import Teller
+    from strongroom.errors import StrongroomError
     from strongroom.keystore.merging import MergeFiles, merge_file
 
     teller = Teller(as_json=session.as_json)
     click.get_current_context().call_on_close(teller.close)
-    notes = merge_file(MergeFiles(base=base, ours=ours, theirs=theirs), path, given=session.given(), pin=session.pin)
+    try:
+        notes = merge_file(
+            MergeFiles(base=base, ours=ours, theirs=theirs), path, given=session.given(), pin=session.pin
+        )
+    except StrongroomError:
+        # the reason follows; without this, whoever adds the file as it stands loses what the other side did
+        output.warn(
+            f"{path} stays as it is on our side, and lacks what the other side did; when the cause is gone:"
+            f" git checkout --merge -- {shlex.quote(path)}",
+            as_json=session.as_json,
+        )
+        raise
     for note in notes:
         output.warn(note, as_json=session.as_json)
 
