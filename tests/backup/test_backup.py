@@ -211,8 +211,9 @@ class TestRefusals:
         with here.open() as keystore, pytest.raises(StoreError):
             create_backup(keystore, tmp_path / "missing" / "keys.backup")
         path = backed_up(here, tmp_path / "keys.backup")
-        with pytest.raises(StoreError):
+        with pytest.raises(StoreError) as caught:
             restore_backup(path, tmp_path / "missing" / "again", environ=here.environ)
+        assert caught.value.hint == f"mkdir -p {tmp_path / 'missing'}"
 
     def test_a_file_of_something_else(self, tmp_path: Path) -> None:
         for raw in (b"", b"something else entirely, and longer than a line of ours", b"strongroom/1 backup\n"):

@@ -86,8 +86,9 @@ def test_it_outlives_a_rotation_of_the_root_and_tells_when_that_is_turned_back(h
 
 def test_another_store_s_is_refused(here: Clone, tmp_path: Path) -> None:
     path = made(new_clone(tmp_path / "other"), tmp_path / "other.checkpoint")
-    with pytest.raises(IntegrityError, match="is of store"):
+    with pytest.raises(IntegrityError, match="is of store") as caught:
         verified(here, path)
+    assert "strongroom --store" in caught.value.hint
 
 
 @pytest.mark.parametrize(

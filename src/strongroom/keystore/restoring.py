@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,7 +101,8 @@ def _appearing(target: Path) -> Iterator[Path]:
             shutil.rmtree(beside, ignore_errors=True)
             raise
     except OSError as error:
-        raise StoreError(f"no store can be made in {str(target)!r}: {error.strerror}", hint="df, ls -ld") from None
+        hint = "df, ls -ld" if target.parent.is_dir() else f"mkdir -p {shlex.quote(str(target.parent))}"
+        raise StoreError(f"no store can be made in {str(target)!r}: {error.strerror}", hint=hint) from None
 
 
 def _on_disk(top: Path) -> None:

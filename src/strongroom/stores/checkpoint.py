@@ -160,7 +160,10 @@ def decode_checkpoint(raw: bytes, *, header: Header, root: Root) -> Checkpoint:
         raise diagnose(raw, what="the checkpoint", kind="checkpoint", reads=FORMAT, canonical=spelled, way=KEPT)
     store, wanted = b64decode(wire.store), b64decode(wire.root)
     if store != header.store:
-        raise IntegrityError(f"the checkpoint is of store {wire.store}, and this is {b64encode(header.store)}")
+        raise IntegrityError(
+            f"the checkpoint is of store {wire.store}, and this is {b64encode(header.store)}",
+            hint="strongroom --store DIR checkpoint verify FILE names the other store",
+        )
     if wire.number > root.number:
         raise StaleError(
             f"the checkpoint is of root {wire.number}, and the store here is at root {root.number}",
