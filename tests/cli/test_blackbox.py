@@ -449,3 +449,25 @@ def test_a_shallow_clone_says_that_it_does_not_know_all(team: Path, me: dict[str
     for repo, warned in ((team, False), (team.parent / "shallow", True)):
         assert ("clone is shallow" in bb(repo, me, "exposed", "bob@example.org").stderr) is warned
         assert ("clone is shallow" in bb(repo, me, "removeadmin", "bob@example.org").stderr) is warned
+
+
+@pytest.mark.parametrize("armor", [(), ("--armor",)])
+@pytest.mark.parametrize("engine", ["gnupg", "sequoia"])
+def test_a_machine_has_one_exported_key_and_nothing_else(
+    repo: Path, people: People, engine: str, armor: tuple[str, ...]
+) -> None:
+    key = repo.parent / "deploy.key"
+    key.write_bytes(people["deploy"].run(*armor, "--export-secret-keys").stdout)
+    key.chmod(0o600)
+    empty = repo.parent / "home"
+    empty.mkdir(mode=0o700)
+    machine = as_user(people["deploy"]) | {"GNUPGHOME": str(empty), "HOME": str(empty), "STRONGROOM_ENGINE": engine,
+                                           "STRONGROOM_IDENTITY_FILE": str(key)}  # fmt: skip
+    hashes = plaintext_hashes(RELEASE)
+    bb(repo, machine, "postdeploy")
+    assert plaintexts(repo) == hashes
+    bb(repo, machine, "approve", people["alice"].fingerprint, people["deploy"].fingerprint)
+    bb(repo, machine, "update-all-files")
+    name = min(hashes)
+    assert sha256(bb(repo, machine, "cat", "--", name).stdout) == hashes[name]
+    assert subject(repo) == "Re-encrypted keys"

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from strongroom.blackbox.repository import Repository
     from strongroom.blackbox.results import Written
     from strongroom.openpgp.engine import Certificate, Engine
+    from strongroom.primitives.secret import SecretBytes
+
+# RFC 9580 4.2: a packet of type 5 with a length of one, two or four octets, or in the newer form; or armored, 6.2
+_SECRET_KEY = (b"\x94", b"\x95", b"\x96", b"\xc5", b"-----BEGIN PGP PRIVATE KEY BLOCK-----")
 
 dry_run_option = click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")
 
@@ -48,8 +52,26 @@ def engine_of(session: Session) -> Engine | None:
 
     engines = Engines()
     click.get_current_context().call_on_close(engines.close)
-    _, find = credentials(session.given(), engines)
+    given = session.given()
+    key = _exported_key(given.identity)
+    if key is not None:
+        from strongroom.openpgp.discovery import find_engine
+
+        return engines.started(find_engine(identity=key, passphrase=None if given.prompts else given.passphrase()))
+    _, find = credentials(given, engines)
     return find()
+
+
+def _exported_key(path: Path | None) -> SecretBytes | None:
+    """The machine's key where its file is what `gpg --export-secret-keys` writes; None for a file of `role create`."""
+    from strongroom.sealing.identities import WHAT
+    from strongroom.sealing.private_files import read_private_file
+
+    named = path or Path(os.environ.get("STRONGROOM_IDENTITY_FILE", ""))
+    if not named.is_file():  # a pipe is read once
+        return None
+    content = read_private_file(named, what=WHAT)
+    return content if content.reveal().startswith(_SECRET_KEY) else None
 
 
 def protected_in(repository: Repository) -> tuple[Path, ...]:
