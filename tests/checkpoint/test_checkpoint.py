@@ -137,8 +137,9 @@ def test_a_worker_group_that_was_turned_back_is_told(here: Clone, tmp_path: Path
 
 
 def test_a_file_that_is_not_there(here: Clone, tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError) as caught:
         verified(here, tmp_path / "none")
+    assert "strongroom checkpoint create" in caught.value.hint
 
 
 def test_the_command_line(here: Clone, tmp_path: Path) -> None:

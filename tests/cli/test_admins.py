@@ -205,5 +205,8 @@ def test_slots_are_added_tried_and_taken_away_by_the_command_line(team: Path, ad
     (note,) = [line.split("\t")[3] for line in lines if line.startswith("office\t")]
     assert "does not open" in note  # and not the name of what was tried
     assert program("slot", "add", "more", cwd=team, env=alice).status == 2
+    for option, wrong, way in (("--hpke", "no key!", "--new FILE"), ("--rsa", "absent.pem", "--rsa FILE")):
+        refused = program("slot", "add", "more", option, wrong, "--json", cwd=team, env=alice)
+        assert (refused.status, way in refused.error["hint"]) == (1, True), refused.stderr
     done("slot", "remove", "office", cwd=team, env=alice)
     assert [row["label"] for row in done("slot", "list", "--json", cwd=team, env=alice).json] == ["", "backup"]

@@ -303,8 +303,9 @@ def test_a_removed_slot_opens_nothing_any_more_and_the_last_one_stays(place: Pat
         assert [row.label for row in slots.list_slots(keystore)] == ["passphrase", "office"]
         assert slots.remove_slot(keystore, "office", environ=bare(tmp_path)).number == 2
         assert [row.name for row in exposed(keystore)] == ["box"]
-        with pytest.raises(PolicyError, match="last slot"):
+        with pytest.raises(PolicyError, match="last slot") as caught:
             slots.remove_slot(keystore, "passphrase", environ=bare(tmp_path))
+        assert "strongroom slot add LABEL" in caught.value.hint
         with pytest.raises(NotFoundError):
             slots.remove_slot(keystore, "office", environ=bare(tmp_path))
     with pytest.raises(CannotOpenError):
