@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import models
-from django.test import Client, RequestFactory
+from django.test import Client, RequestFactory, override_settings
+from django.urls import path
 
 from django import forms
 from strongroom.django.admin import SealedAdmin
@@ -32,7 +34,10 @@ def client(school: KeyStore) -> Iterator[Client]:
     user = User.objects.create_superuser("ada", password="x")
     client = Client()
     client.force_login(user)
-    yield client
+    urls = ModuleType("urls_with_the_student")  # Django reads a module of URLs once, perhaps before there was a page
+    urls.urlpatterns = [path("admin/", admin.site.urls)]  # type: ignore[attr-defined]  # a module takes any name
+    with override_settings(ROOT_URLCONF=urls):
+        yield client
     admin.site.unregister(Student)
 
 

@@ -13,6 +13,7 @@ from django.db import models
 from django.test import override_settings
 from django.test.utils import isolate_apps
 
+from strongroom.django.admin import SealedAdmin
 from strongroom.django.encrypted import BlindIndex, encrypted
 from strongroom.django.fields import model_checks
 from strongroom.keystore.opening import open_store
@@ -188,5 +189,21 @@ def test_e026_admin_pages(options: dict[str, Any], fires: bool) -> None:
     admin.site.register(Student, type("Page", (admin.ModelAdmin,), options))
     try:
         assert {message.id for message in model_checks.check_admin(None)} == ({"strongroom.E026"} if fires else set())
+    finally:
+        admin.site.unregister(Student)
+
+
+@pytest.mark.parametrize(
+    ("base", "listed", "fires"),
+    [
+        (admin.ModelAdmin, ["name", "ssn"], True),
+        (admin.ModelAdmin, ["name", "ssn_index", lambda row: row.ssn], False),
+        (SealedAdmin, ["name", "ssn"], False),
+    ],
+)
+def test_w025_a_list_that_a_broken_cell_would_end(base: type, listed: list[Any], fires: bool) -> None:
+    admin.site.register(Student, type("Page", (base,), {"list_display": listed}))
+    try:
+        assert {message.id for message in model_checks.check_admin(None)} == ({"strongroom.W025"} if fires else set())
     finally:
         admin.site.unregister(Student)

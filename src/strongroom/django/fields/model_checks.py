@@ -100,22 +100,38 @@ def check_models(app_configs: Any, **kwargs: Any) -> list[Message]:
 
 
 def check_admin(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """E026."""
+    """E026, W025."""
     if not apps.is_installed("django.contrib.admin"):
         return []
     from django.contrib.admin.sites import all_sites  # it wants its app installed
 
-    return [
+    pages = [(model, admin) for site in all_sites for model, admin in site._registry.items()]
+    errors = [
         checks.Error(
             f"{option} names {name!r}, an encrypted column that cannot be {done}",
             hint=hint,
             obj=type(admin),
             id="strongroom.E026",
         )
-        for site in all_sites
-        for model, admin in site._registry.items()
+        for model, admin in pages
         for option, name, done, hint in _in_admin(model, admin)
     ]
+    return [*errors, *(warning for model, admin in pages for warning in _listed(model, admin))]
+
+
+def _listed(model: type[models.Model], admin: Any) -> Iterator[Message]:
+    from strongroom.django.admin import SealedAdmin
+
+    listed = [] if isinstance(admin, SealedAdmin) else [name for name in admin.list_display if isinstance(name, str)]
+    sealed = [name for name in listed if _reached(model, name) is not None]
+    if sealed:
+        yield checks.Warning(
+            f"list_display names {', '.join(map(repr, sealed))}: a click on the column's head sorts by cells, which"
+            " ends in a FieldError, and a cell that does not open ends the page",
+            hint="derive from strongroom.django.admin.SealedAdmin",
+            obj=type(admin),
+            id="strongroom.W025",
+        )
 
 
 def _in_admin(model: type[models.Model], admin: Any) -> Iterator[tuple[str, str, str, str]]:
