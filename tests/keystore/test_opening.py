@@ -404,7 +404,7 @@ loaded = True
 
 
 @pytest.fixture
-def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A distribution with entry points, as pip would have left it on the path."""
     name = "sr_plugin_for_tests"
     place = tmp_path / "site"
@@ -418,7 +418,8 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         f"missing = {name}_that_is_not_there:opened\nabsent = {name}:no_such_name\n"
     )
     monkeypatch.syspath_prepend(str(place))
-    return name
+    yield name
+    sys.modules.pop(name, None)
 
 
 def test_an_entry_point_is_taken_by_its_exact_name(plugin: str) -> None:

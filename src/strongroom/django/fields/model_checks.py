@@ -4,6 +4,7 @@ strongroom.E022  a field that was renamed, without the id that its cells are bou
 strongroom.E023  two fields of one id, whose cells would open in each other
 strongroom.E025  ordering, indexes or constraints over cells
 strongroom.W024  a field that was wrapped in encrypted(), or unwrapped, and whose migration is not written yet
+strongroom.W025  an admin page, no SealedAdmin, that lists an encrypted column
 strongroom.E026  an admin page that searches, filters or sorts by cells
 """
 
