@@ -122,3 +122,38 @@ def test_a_strangers_directory_is_not_swept(base: Path) -> None:
 def test_no_place_at_all_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no temporary directory"):
         PrivateHome({}, bases=["/nonexistent", "relative", "", str(tmp_path / ("x" * 100))])
+
+
+KILLED_REMOVING = """
+import os, signal, sys
+from strongroom.openpgp.homes import PrivateHome
+home = PrivateHome({}, bases=[sys.argv[1]])
+(home.path / "private-keys-v1.d").mkdir()
+for name in ("private-keys-v1.d/x.key", "a", "z"):
+    (home.path / name).write_text("a test's, and no key")
+left = int(sys.argv[2])
+def kill(event, arguments):
+    global left
+    if event in ("os.remove", "os.rmdir"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(kill)
+home.close()
+print("whole")
+"""
+
+
+def test_one_that_is_killed_while_it_removes_its_home_leaves_nothing_that_stays(base: Path) -> None:
+    for number in range(1, 20):
+        command = [sys.executable, "-c", KILLED_REMOVING, str(base), str(number)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        PrivateHome({}, bases=[str(base)]).close()
+        # the very last step leaves an empty directory at most
+        assert not [path for path in base.rglob("*") if path.is_file()], number
+        if done.stdout == "whole\n":
+            break
+        assert done.returncode == -signal.SIGKILL
+    else:
+        pytest.fail("it was never killed too late")
+    assert number > 4

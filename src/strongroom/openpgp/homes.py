@@ -164,7 +164,14 @@ def _leave(home: Path, pid: int, lock: int) -> None:
 
 
 def _remove(home: Path) -> None:
+    """The lock goes last: what is left by one who is killed meanwhile still says that it is nobody's."""
     _end_agent(home / _SOCKET)
+    with contextlib.suppress(OSError):
+        for entry in [each for each in home.iterdir() if each.name != _LOCK]:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
     shutil.rmtree(home, ignore_errors=True)
 
 
