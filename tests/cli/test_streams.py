@@ -32,6 +32,12 @@ def test_list_into_head_is_quiet(filled: Path) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def test_what_is_written_and_what_is_told_come_in_their_order_in_one_pipe(tmp_path: Path) -> None:
+    says = "from strongroom.cli import output as o; o.write_facts({'a': 1}); o.tell('b'); o.write_facts({'c': 2})"
+    done = shell(f'env -u PYTHONUNBUFFERED {sys.executable} -c "{says}" 2>&1', tmp_path)
+    assert done.stdout == b"a\t1\nb\nc\t2\n"
+
+
 def test_nobody_reading_is_its_own_status(filled: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

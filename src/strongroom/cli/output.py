@@ -6,7 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from strongroom.errors import PolicyError, StoreError, StrongroomError
 
@@ -123,7 +123,12 @@ def read_input() -> bytes:
 
 
 def tell(text: str) -> None:
-    """Talk: one line on stderr; what a terminal would obey is escaped."""
+    """Talk: one line on stderr, after what was written so far; what a terminal would obey is escaped."""
+    flush()
+    _say(text)
+
+
+def _say(text: str) -> None:
     sys.stderr.write(shown(text) + "\n")
     sys.stderr.flush()
 
@@ -131,7 +136,7 @@ def tell(text: str) -> None:
 def warn(text: str, *, as_json: bool) -> None:
     """A warning on stderr."""
     if as_json:
-        _tell_json({"warning": text})
+        tell(_json({"warning": text}))
     else:
         tell(f"strongroom: warning: {text}")
 
@@ -143,24 +148,27 @@ def warn_of(trouble: StrongroomError, *, as_json: bool) -> None:
 
 def tell_error(kind: str, message: str, hint: str, *, as_json: bool) -> None:
     """An error and its hint on stderr; as JSON, one line with `error`, `message` and `hint`."""
+    with suppress(StoreError, BrokenPipeError):  # that stdout fails may be the error that is told
+        flush()
     if as_json:
-        _tell_json({"error": kind, "message": message, "hint": hint})
+        _say(_json({"error": kind, "message": message, "hint": hint}))
         return
-    tell(f"strongroom: error: {message}")
+    _say(f"strongroom: error: {message}")
     if hint:
-        tell(f"strongroom: hint: {hint}")
+        _say(f"strongroom: hint: {hint}")
 
 
-def _tell_json(value: object) -> None:
-    import json
+def _json(value: object) -> str:
+    import json  # a person does without it
 
-    tell(json.dumps(value))
+    return json.dumps(value)
 
 
 def flush() -> None:
     """Hand over what stdout still holds. StoreError where it cannot be written."""
     with written():
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as where it was closed before we began
+            sys.stdout.flush()
 
 
 def abandon() -> None:
