@@ -6,6 +6,7 @@ The home is set before anything is collected, and each worker of pytest-xdist ha
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -34,6 +35,8 @@ def pytest_configure(config: pytest.Config) -> None:
     missing = [program for program in ("gpg", "git") if shutil.which(program) is None]
     if missing:
         raise pytest.UsageError(f"the tests need {' and '.join(missing)}: apt-get install git gnupg")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as for a job in the background of a script
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # or whoever is to be interrupted goes on for ever
     config.stash[_left] = []
     config.stash[_marked] = _stack.enter_context(left_running.Marked())
     _stack.enter_context(PrivateHome())

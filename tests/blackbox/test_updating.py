@@ -17,6 +17,7 @@ from strongroom._clock import SYSTEM_CLOCK
 from strongroom._encoding import Timestamp
 from strongroom.blackbox import Repository, journal
 from strongroom.blackbox.files import Tree
+from strongroom.blackbox.journal import TEMPORARY
 from strongroom.errors import (
     BlackBoxError,
     ExistsError,
@@ -349,3 +350,17 @@ def test_q10_q16_an_expired_admin_is_named_before_anything_is_written(
     later = Repository.discover(filled.root, engine=as_alice, clock=Later(2))
     with nothing_changes(filled.root), pytest.raises(RecipientError, match=r"'dan@example\.org'.*expired on"):
         later.update_all(approved=approved)
+
+
+def test_what_is_planted_under_the_names_of_our_temporary_files_hinders_nothing(
+    filled: Repository, only_alice: Approved
+) -> None:
+    aside = filled.root / "aside"
+    aside.write_bytes(b"somebody's")
+    (filled.root / f"{TEMPORARY}link").symlink_to(aside)
+    os.mkfifo(filled.root / f"{TEMPORARY}pipe")
+    (filled.root / f"{TEMPORARY}directory").mkdir()
+    os.link(aside, filled.root / f"{TEMPORARY}name")
+    filled.update_all(approved=only_alice, force=True)
+    assert [each.name for each in filled.root.glob(f"{TEMPORARY}*")] == [f"{TEMPORARY}directory"]
+    assert aside.read_bytes() == b"somebody's"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import pty
 import shutil
 import subprocess
 import sys
@@ -118,14 +116,6 @@ while read -r word rest; do
   esac
 done
 """
-
-
-@pytest.fixture
-def terminal() -> Iterator[str]:
-    master, slave = pty.openpty()
-    yield os.ttyname(slave)
-    os.close(master)
-    os.close(slave)
 
 
 def test_a_person_is_asked_for_as_long_as_it_takes(peter: GpgHome, sealed: bytes, terminal: str) -> None:

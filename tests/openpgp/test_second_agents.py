@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,14 +51,6 @@ def program(tmp_path: Path, notes: Path) -> Path:
 def short(gpg_homes: GpgHomes) -> Path:
     """Where private homes are made: short enough for a socket."""
     return gpg_homes.of_key(gpg_homes("Somebody <s@example.org>").export_secret()).home
-
-
-@pytest.fixture
-def terminal() -> Iterator[str]:
-    master, slave = pty.openpty()
-    yield os.ttyname(slave)
-    os.close(master)
-    os.close(slave)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
-"""Fixtures over real gpg, for the root conftest to import: a factory of users, and three users of the session."""
+"""Fixtures over real gpg, for the root conftest to import: a factory of users, three of the session, a terminal."""
 
 from __future__ import annotations
 
+import os
+import pty
 from collections.abc import Iterator
 
 import pytest
@@ -33,3 +35,12 @@ def bob(gpg_homes: GpgHomes) -> GpgHome:
 def carol(gpg_homes: GpgHomes) -> GpgHome:
     """Carol: RSA-3072, no passphrase."""
     return gpg_homes("Carol <carol@example.org>", kind="rsa3072")
+
+
+@pytest.fixture
+def terminal() -> Iterator[str]:
+    """The name of a terminal, at which nobody sits."""
+    master, slave = pty.openpty()
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)

@@ -81,7 +81,7 @@ def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = F
         kept = {key.fingerprint for name, keys in meant.items() if name not in going for key in keys}
         gone = {key.fingerprint: key for name in going for key in meant[name] if key.fingerprint not in kept}
         once = (key for name in going for key in keys_of(site, name) if key.fingerprint not in kept)
-        exposed = readable_by(site, *gone.values(), *once)
+        exposed = readable_by(site, *once)  # those of now are among them
         changed = (*(site.registry.file(name) for name in (layout.ADMINS, layout.TRUST)), *_ring_names(site))
         committed = False
         if not dry_run:

@@ -87,7 +87,8 @@ def sweep(directory: int) -> None:
     """Drop our temporary files there; a second name among them would make a file look hard-linked for ever."""
     for entry in os.listdir(directory):
         if entry.startswith(TEMPORARY):
-            erase(entry, directory=directory)
+            with suppress(IsADirectoryError):  # which we never make: somebody's, who would have every verb fail
+                erase(entry, directory=directory)
 
 
 def _undo(tree: Tree, entry: Entry) -> bool:

@@ -16,11 +16,13 @@ def erase(name: str, *, directory: int) -> None:
 
     Solid-state disks, journals, copy-on-write file systems, snapshots and backups keep what was there before: whoever
     gets at the device may still find it. It stops an undelete, no more. A file that may not be opened for writing is
-    only unlinked.
+    only unlinked, as is what is no file.
     """
     try:
         file = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    except PermissionError:
+    except FileNotFoundError:
+        raise
+    except OSError:  # a link, a pipe that nobody reads, or a file that may not be written
         os.unlink(name, dir_fd=directory)  # which asks the directory and not the file
         return
     with os.fdopen(file, "wb", buffering=0) as stream:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from strongroom.openpgp.engine import Certificate, Engine
     from strongroom.primitives.secret import SecretBytes
 
-# RFC 9580 4.2: a packet of type 5 with a length of one, two or four octets, or in the newer form; or armored, 6.2
-_SECRET_KEY = (b"\x94", b"\x95", b"\x96", b"\xc5", b"-----BEGIN PGP PRIVATE KEY BLOCK-----")
-
 dry_run_option = click.option("--dry-run", is_flag=True, help="Tell what would be done, and write nothing.")
 
 
@@ -64,6 +61,7 @@ def engine_of(session: Session) -> Engine | None:
 
 def _exported_key(path: Path | None) -> SecretBytes | None:
     """The machine's key where its file is what `gpg --export-secret-keys` writes; None for a file of `role create`."""
+    from strongroom.openpgp.packets import begins_with_secret_key
     from strongroom.sealing.identities import WHAT
     from strongroom.sealing.private_files import read_private_file
 
@@ -71,7 +69,7 @@ def _exported_key(path: Path | None) -> SecretBytes | None:
     if not named.is_file():  # a pipe is read once
         return None
     content = read_private_file(named, what=WHAT)
-    return content if content.reveal().startswith(_SECRET_KEY) else None
+    return content if begins_with_secret_key(content.reveal()) else None
 
 
 def protected_in(repository: Repository) -> tuple[Path, ...]:

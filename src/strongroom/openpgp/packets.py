@@ -19,6 +19,8 @@ MAX_RECIPIENTS = 1000
 HIDDEN = "0" * 16
 """The key id of a recipient who does not want to be named (RFC 9580 section 5.1.8)."""
 
+# RFC 9580 section 4.2: type 5, with a length of one, two or four octets, or in the newer form; or section 6.2, armored
+_SECRET_KEY = (b"\x94", b"\x95", b"\x96", b"\xc5", b"-----BEGIN PGP PRIVATE KEY BLOCK-----")
 _PKESK, _SKESK, _SED, _SEIPD, _OCB = 1, 3, 9, 18, 20
 _PUBLIC_KEY = 6
 _CERTIFICATE_TAGS = frozenset({2, 6, 13, 14, 17})
@@ -97,6 +99,11 @@ def sealed_to(message: bytes, recipient: str) -> tuple[bytes, ...]:
 def is_ocb(message: bytes) -> bool:
     """Whether the data is in GnuPG's own OCB packet, which RFC 9580 does not have. `recipients_of` accepted it."""
     return [packet.tag for packet in _walk(message, "the message")][-1] == _OCB
+
+
+def begins_with_secret_key(raw: bytes) -> bool:
+    """Whether these look like a transferable secret key, as `gpg --export-secret-keys` writes it, binary or armored."""
+    return raw.startswith(_SECRET_KEY)
 
 
 def certificates_in(ring: bytes) -> dict[str, bytes]:
