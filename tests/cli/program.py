@@ -118,7 +118,7 @@ def on_terminal(
     )
     os.close(slave)
     try:
-        shown = _converse(master, list(answers))
+        shown = _converse(master, child.pid, list(answers))
         data = child.stdout.read() if child.stdout is not None else b""
         return Ran(child.wait(LIMIT_S), data, shown)
     finally:
@@ -130,7 +130,7 @@ def on_terminal(
             child.stdout.close()
 
 
-def _converse(master: int, answers: list[tuple[str, str]]) -> str:
+def _converse(master: int, pid: int, answers: list[tuple[str, str]]) -> str:
     deadline = time.monotonic() + LIMIT_S
     shown, heard = b"", 0
     while True:
@@ -146,4 +146,23 @@ def _converse(master: int, answers: list[tuple[str, str]]) -> str:
         shown += piece
         if answers and answers[0][0].encode() in shown[heard:]:
             heard = len(shown)
+            _until_it_waits(pid, deadline)
             os.write(master, answers.pop(0)[1].encode())
+
+
+def _until_it_waits(pid: int, deadline: float) -> None:
+    """Return once the process sleeps in the kernel, and stays there for a moment.
+
+    Nobody types within microseconds of a prompt. What is typed there can be lost: Python notices an interrupt between
+    two bytecodes or when it ends a system call, so one that comes after the last bytecode and before `read` blocks is
+    noticed with the next key only.
+    """
+    before = None
+    while time.monotonic() < deadline:
+        status = Path(f"/proc/{pid}/status").read_text()
+        now = [line for line in status.splitlines() if line.startswith(("State:", "voluntary_ctxt_switches:"))]
+        if now == before and "State:\tS (sleeping)" in now:
+            return
+        before = now
+        time.sleep(0.01)
+    raise AssertionError("the program shows a prompt and never waits for an answer")
