@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.waiting import until_it_waits
+
 STRONGROOM = str(Path(sys.executable).parent / "strongroom")
 LIMIT_S = 60.0
 # Makes descriptor 0 the terminal that one may ask on, and becomes the program.
@@ -146,23 +148,5 @@ def _converse(master: int, pid: int, answers: list[tuple[str, str]]) -> str:
         shown += piece
         if answers and answers[0][0].encode() in shown[heard:]:
             heard = len(shown)
-            _until_it_waits(pid, deadline)
+            until_it_waits(pid)
             os.write(master, answers.pop(0)[1].encode())
-
-
-def _until_it_waits(pid: int, deadline: float) -> None:
-    """Return once the process sleeps in the kernel, and stays there for a moment.
-
-    Nobody types within microseconds of a prompt. What is typed there can be lost: Python notices an interrupt between
-    two bytecodes or when it ends a system call, so one that comes after the last bytecode and before `read` blocks is
-    noticed with the next key only.
-    """
-    before = None
-    while time.monotonic() < deadline:
-        status = Path(f"/proc/{pid}/status").read_text()
-        now = [line for line in status.splitlines() if line.startswith(("State:", "voluntary_ctxt_switches:"))]
-        if now == before and "State:\tS (sleeping)" in now:
-            return
-        before = now
-        time.sleep(0.01)
-    raise AssertionError("the program shows a prompt and never waits for an answer")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.program import STRONGROOM, on_terminal, program, within
+from tests.support.waiting import until_it_waits
 
 
 @pytest.fixture
@@ -84,7 +85,8 @@ def test_ctrl_c_stops_without_a_traceback(filled: Path) -> None:
     )
     with running:
         assert running.stderr is not None
-        assert b"warning" in running.stderr.readline()  # told when the store is open: now it reads its input
+        assert b"warning" in running.stderr.readline()  # told when the store is open: what comes is its input
+        until_it_waits(running.pid)
         running.send_signal(signal.SIGINT)
         told = running.stderr.read()
         assert running.wait(60) == 130

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.gpg import GpgHome
+from tests.support.waiting import until_it_waits
 
 from strongroom.errors import EngineMissingError
 from strongroom.openpgp import process
@@ -230,6 +231,7 @@ def test_an_interrupt_ends_gpg_too(tmp_path: Path) -> None:
             if written.exists() and written.read_text():
                 break
             time.sleep(0.05)
+        until_it_waits(running.pid)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=30)
     assert b"KeyboardInterrupt" in said
