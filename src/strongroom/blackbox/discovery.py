@@ -67,7 +67,10 @@ def name_below(root: Path, path: Path, *, start: Path) -> str:
         raise PathError(f"{str(path)!r} names no file")
     above = _physical(full.parent)
     if above != root and root not in above.parents:
-        raise PathError(f"{str(path)!r} is not in the repository {str(root)!r}")
+        raise PathError(
+            f"{str(path)!r} is not in the repository {str(root)!r}",
+            hint="cd into its own repository; there, strongroom blackbox list-files",
+        )
     return parse_name(str((above / full.name).relative_to(root)))
 
 

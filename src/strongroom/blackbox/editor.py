@@ -58,7 +58,7 @@ def run(path: Path, environ: Mapping[str, str]) -> None:
         raise BlackBoxError(f"ended by {signal.Signals(ended.by).name} while the editor ran")
     if status:
         how = f"ended with {status}" if status > 0 else f"was ended by signal {-status}"
-        raise BlackBoxError(f"the editor {command[0]!r} {how}")
+        raise BlackBoxError(f"the editor {command[0]!r} {how}", hint="EDITOR names another")
 
 
 class _Ended:

@@ -13,6 +13,8 @@ from strongroom._closing import let_go
 from strongroom.errors import ExistsError, FormatError, NotFoundError, PathError, StoreError
 from strongroom.primitives.secret import SecretBytes
 
+_LISTED = "strongroom blackbox list-files shows what is registered"
+_NO_LINK = "name the file that it leads to, or put a file of its own in its place"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 Stamp = tuple[int, int, int, int]
 """Device, inode, size and time of change (ns): another one means that somebody wrote meanwhile."""
@@ -48,10 +50,10 @@ class Tree:
             try:
                 file = os.open(base, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
             except FileNotFoundError:
-                raise NotFoundError(f"there is no file {name!r} in {str(self.root)!r}") from None
+                raise NotFoundError(f"there is no file {name!r} in {str(self.root)!r}", hint=_LISTED) from None
             except OSError as error:
                 if error.errno == errno.ELOOP:
-                    raise PathError(f"{name!r} is a symbolic link") from None
+                    raise PathError(f"{name!r} is a symbolic link", hint=_NO_LINK) from None
                 raise
             try:
                 status = os.fstat(file)
@@ -105,7 +107,9 @@ class Tree:
                 try:
                     below = os.open(part, _DIRECTORY, dir_fd=directory)
                 except FileNotFoundError:
-                    raise NotFoundError(f"there is no directory for {name!r} in {str(self.root)!r}") from None
+                    raise NotFoundError(
+                        f"there is no directory for {name!r} in {str(self.root)!r}", hint=_LISTED
+                    ) from None
                 except OSError as error:
                     if error.errno in {errno.ELOOP, errno.ENOTDIR}:
                         raise PathError(f"{name!r} goes through {part!r}, which is a link or no directory") from None
@@ -119,14 +123,17 @@ class Tree:
 
 def check_regular(name: str, status: os.stat_result) -> None:
     if stat.S_ISLNK(status.st_mode):
-        raise PathError(f"{name!r} is a symbolic link")
+        raise PathError(f"{name!r} is a symbolic link", hint=_NO_LINK)
     if not stat.S_ISREG(status.st_mode):
         raise PathError(f"{name!r} is not a regular file")
 
 
 def check_single(name: str, status: os.stat_result) -> None:
     if status.st_nlink != 1:
-        raise PathError(f"{name!r} has {status.st_nlink} names (hard links); a write would reach the others too")
+        raise PathError(
+            f"{name!r} has {status.st_nlink} names (hard links); a write would reach the others too",
+            hint="'cp' and 'mv' make it a file of its own",
+        )
 
 
 def stamp_of(status: os.stat_result) -> Stamp:
@@ -155,6 +162,6 @@ def store_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise NotFoundError(f"there is no file {name!r}") from None
+        raise NotFoundError(f"there is no file {name!r}", hint=_LISTED) from None
     except OSError as error:
         raise StoreError(f"cannot read or write {name!r}: {error.strerror}", hint="see 'df' and 'ls -l'") from None

@@ -24,6 +24,7 @@ ATTRIBUTE_LINES = (b"blackbox-admins.txt text eol=lf", b"blackbox-files.txt text
 MAX_LIST = 16 * 1024 * 1024
 """Bytes of a list that are read; a repository of secrets has some hundred names."""
 
+_NAMES = "strongroom blackbox list-files shows names as they are meant"
 _FOLDED = bytes.maketrans(bytes(range(ord("a"), ord("z") + 1)), bytes(range(ord("A"), ord("Z") + 1)))
 _NOT_DICTIONARY = re.compile(rb"[^0-9A-Za-z \t]")
 
@@ -110,12 +111,12 @@ def parse_name(text: str) -> str:
     if b"\0" in raw or b"\n" in raw:
         raise PathError(f"{text!r} holds a NUL or a newline, and a list of files cannot")
     if raw.startswith(b"/"):
-        raise PathError(f"{text!r} is absolute; names are relative to the repository's root")
+        raise PathError(f"{text!r} is absolute; names are relative to the repository's root", hint=_NAMES)
     parts = [part for part in raw.split(b"/") if part not in {b"", b"."}]
     if not parts or raw.endswith((b"/", b"/.")):
-        raise PathError(f"{text!r} names no file")
+        raise PathError(f"{text!r} names no file", hint=_NAMES)
     if b".." in parts:
-        raise PathError(f"{text!r} goes upwards; names are relative to the repository's root")
+        raise PathError(f"{text!r} goes upwards; names are relative to the repository's root", hint=_NAMES)
     if any(part.lower() == b".git" for part in parts):
         raise PathError(f"{text!r} is within git's own directory")
     if raw.endswith(b"\r"):

@@ -94,9 +94,12 @@ def enlist(site: Site, name: str, *, commit: bool = True, dry_run: bool = False)
     plain = site.registry.writable(name, protected=())
     with site.steady(commit=commit, dry_run=dry_run) as control:
         if plain in site.files():
-            raise ExistsError(f"{plain!r} is registered already")
+            raise ExistsError(f"{plain!r} is registered already", hint=f"strongroom blackbox edit {shlex.quote(plain)}")
         if not site.tree.exists(f"{plain}.gpg"):
-            raise NotFoundError(f"there is no file {plain + '.gpg'!r} to register")
+            raise NotFoundError(
+                f"there is no file {plain + '.gpg'!r} to register",
+                hint=f"strongroom blackbox register-new-file {shlex.quote(plain)}, where it is not sealed yet",
+            )
         if site.tree.exists(plain):
             raise ExistsError(f"there is a plaintext {plain!r}", hint="remove it first if the .gpg holds all of it")
         changed = (f"{plain}.gpg", site.registry.file(layout.FILES), layout.IGNORE)
@@ -166,11 +169,17 @@ def _check_free(site: Site, plains: Sequence[str]) -> None:
     listed = frozenset(site.files())
     for plain in plains:
         if plain in listed:
-            raise ExistsError(f"{plain!r} is registered already")
+            raise ExistsError(f"{plain!r} is registered already", hint=f"strongroom blackbox edit {shlex.quote(plain)}")
         if plain in elsewhere:
-            raise ExistsError(f"{plain!r} is registered already, in {elsewhere[plain]!r}")
+            raise ExistsError(
+                f"{plain!r} is registered already, in {elsewhere[plain]!r}",
+                hint=f"BLACKBOXDATA={shlex.quote(elsewhere[plain])} strongroom blackbox list-files",
+            )
         if site.tree.exists(f"{plain}.gpg"):
-            raise ExistsError(f"there is a file {plain + '.gpg'!r} already")
+            raise ExistsError(
+                f"there is a file {plain + '.gpg'!r} already",
+                hint="strongroom blackbox list-files shows what is registered; one that is left over goes by 'git rm'",
+            )
 
 
 def _remove(change: Change, read: dict[str, tuple[SecretBytes, int, Stamp]]) -> None:

@@ -55,7 +55,10 @@ class Registry:
         """The name of a file that may be a secret, and whose ciphertext may be written. PathError for any other."""
         plain = layout.parse_name(name)
         if plain.endswith(".gpg"):
-            raise PathError(f"{plain!r} ends in '.gpg', which is the name of a ciphertext")
+            raise PathError(
+                f"{plain!r} ends in '.gpg', which is the name of a ciphertext",
+                hint=f"name the plaintext: {plain.removesuffix('.gpg')}",
+            )
         if self._is_data(plain) or plain.rpartition("/")[2].lower() in _GIT_FILES:
             raise PathError(f"{plain!r} belongs to BlackBox or git, and cannot be a secret")
         if self.is_protected(plain, protected):

@@ -67,7 +67,7 @@ class Repository(Site):
         name = layout.parse_name(data)
         for taken in layout.DATA_DIRECTORIES if name in layout.DATA_DIRECTORIES else (name,):
             if any(os.path.lexists(root / taken / held) for held in (layout.ADMINS, layout.FILES)):
-                raise ExistsError(f"there is {taken!r} in {str(root)!r} already")
+                raise ExistsError(f"there is {taken!r} in {str(root)!r} already", hint="strongroom blackbox status")
             if os.path.lexists(root / taken) and not _is_empty(root / taken):
                 raise BlackBoxError(
                     f"{taken!r} in {str(root)!r} is no directory of BlackBox's, and it is not empty",

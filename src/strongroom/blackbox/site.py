@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -50,7 +51,10 @@ class Site(Reader):
         """BlackBoxError for an empty plaintext, ExposedRootError for a store's root, FormatError for one too long."""
         if not len(plaintext):
             # GnuPG's output for a truncated message can be empty too (and its exit status 0), so the engine refuses it
-            raise BlackBoxError(f"{plain!r} is empty, and an empty secret cannot be told from a truncated one")
+            raise BlackBoxError(
+                f"{plain!r} is empty, and an empty secret cannot be told from a truncated one",
+                hint=f"write something into it, or strongroom blackbox deregister-file {shlex.quote(plain)}",
+            )
         withheld.check_sealable(plain, plaintext)
         if len(plaintext) > MAX_PLAINTEXT:
             raise FormatError(f"{plain!r} would hold {len(plaintext)} bytes; the limit is {MAX_PLAINTEXT}")

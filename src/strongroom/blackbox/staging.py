@@ -33,7 +33,7 @@ class Staged:
             self._there = self._checked()
             if raw is None:
                 if self._there is None:
-                    raise NotFoundError(f"there is no file {self.name!r} to remove")
+                    raise NotFoundError(f"there is no file {self.name!r} to remove", hint="git status")
                 return
             mode = 0o644 if self._there is None else stat.S_IMODE(self._there.st_mode)
             self._new = temporary_name()

@@ -22,6 +22,10 @@ MAX_FILE = 1 << 20
 
 _WORDS = (*PERIODS, "allow", *COUNTS, "exportable")
 _FIELDS = ("type", "purpose", *_WORDS, "labels")
+_HOW = (
+    '[keysets.student-records] and type = "fernet" below it is the least; '
+    "further fields are the options of strongroom create --help, with _ for -"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,20 +55,23 @@ def read(path: Path) -> tuple[Declared, ...]:
             f"there is no {str(path)!r}", hint="strongroom create NAME --type TYPE makes a keyset without it"
         ) from None
     except (OSError, ValueError) as error:
-        raise FormatError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise FormatError(
+            f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}", hint=_HOW
+        ) from None
     if raw is None:
-        raise FormatError(f"{str(path)!r} is not a regular file")
+        raise FormatError(f"{str(path)!r} is not a regular file", hint=_HOW)
     if len(raw) > MAX_FILE:
-        raise FormatError(f"{str(path)!r} has more than {MAX_FILE} bytes")
+        raise FormatError(f"{str(path)!r} has more than {MAX_FILE} bytes", hint=_HOW)
     try:
         tables = tomllib.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{str(path)!r} is not TOML: {error}") from None
+        raise FormatError(f"{str(path)!r} is not TOML: {error}", hint=_HOW) from None
     keysets = tables.get("keysets", {})
     unknown = sorted(set(tables) - {"keysets"})
     if unknown or not isinstance(keysets, dict):
         raise FormatError(
-            f"{str(path)!r} may hold [keysets.NAME] tables only, not {unknown or 'keysets of another kind'}"
+            f"{str(path)!r} may hold [keysets.NAME] tables only, not {unknown or 'keysets of another kind'}",
+            hint=_HOW,
         )
     return tuple(_declared(name, table) for name, table in keysets.items())
 
@@ -82,20 +89,20 @@ def _declared(name: str, table: object) -> Declared:
         raise FormatError(f"{where} is not a table", hint=f'write [keysets."{name}"] and type = "fernet" below it')
     unknown = sorted(set(table) - set(_FIELDS))
     if unknown:
-        raise FormatError(f"{where} has unknown fields {unknown}; the fields are {', '.join(_FIELDS)}")
+        raise FormatError(f"{where} has unknown fields {unknown}; the fields are {', '.join(_FIELDS)}", hint=_HOW)
     if not isinstance(table.get("type"), str):
         raise FormatError(f"{where} names no type", hint='add a line like type = "fernet"')
     for field in ("purpose", *PERIODS, "allow"):
         if not isinstance(table.get(field), (str, type(None))):
-            raise FormatError(f"{where} {field} must be text")
+            raise FormatError(f"{where} {field} must be text", hint=_HOW)
     for field in COUNTS:
         if isinstance(table.get(field), bool) or not isinstance(table.get(field), (int, type(None))):
-            raise FormatError(f"{where} {field} must be a number")
+            raise FormatError(f"{where} {field} must be a number", hint=_HOW)
     if not isinstance(table.get("exportable"), (bool, type(None))):
-        raise FormatError(f"{where} exportable must be true or false")
+        raise FormatError(f"{where} exportable must be true or false", hint=_HOW)
     labels = table.get("labels", {})
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise FormatError(f"{where} labels must be a table of texts")
+        raise FormatError(f"{where} labels must be a table of texts", hint=_HOW)
     words = cast("PolicyWords", {field: table[field] for field in _WORDS if field in table})
     # whatever creating would refuse is refused here, before the first one is created
     parse_policy(words, Policy())

@@ -60,7 +60,7 @@ def read_source(path: Path | None, stream: BinaryIO) -> SecretBytes:
     subject = "standard input" if path is None else repr(str(path))
     content = _read_stream(stream) if path is None else _read_file(path)
     if isinstance(content, FileNotFoundError):
-        raise NotFoundError(f"there is no file {subject}")
+        raise NotFoundError(f"there is no file {subject}", hint="strongroom import NAME reads standard input")
     if isinstance(content, Exception):
         raise StoreError(f"{subject} cannot be read: {_reason(content)}")
     if not 1 <= len(content) <= MAX_SOURCE:

@@ -192,12 +192,14 @@ def shares_of_file(path: Path, *, environ: Mapping[str, str] | None = None) -> t
 
 def _sheet_of_words(path: Path) -> SecretBytes:
     try:
-        return read_private_file(path, what=WHAT)
-    except NotFoundError as missing:
-        raise NotFoundError(str(missing), hint=_ELSE) from None
-    except IdentityError as wrong:  # a stick's file system may know no modes
-        hint = f"{wrong.hint}; or strongroom recovery drill --shares-fd 3 3< FILE"
-        raise IdentityError(str(wrong), hint=hint if wrong.hint else _ELSE) from None
+        return read_private_file(path, what=WHAT, hint=_ELSE)
+    except IdentityError as wrong:
+        if wrong.hint in {"", _ELSE}:
+            raise
+        # a stick's file system may know no modes
+        raise IdentityError(
+            str(wrong), hint=f"{wrong.hint}; or strongroom recovery drill --shares-fd 3 3< FILE"
+        ) from None
 
 
 def _sheet_of_message(path: Path, environ: Mapping[str, str] | None) -> SecretBytes:

@@ -29,6 +29,7 @@ from strongroom.sealing.private_files import MAX_PRIVATE_FILE, read_descriptor, 
 from strongroom.sealing.rsa_keys import claimed_public_of, is_locked_pem, private_from_pem, public_of
 
 WHAT: Final = "identity file"
+_ELSE: Final = "strongroom role create NAME writes one, and strongroom worker create GROUP one for a worker"
 Ask = Callable[[], SecretBytes]
 """Gives the passphrase of a protected identity; it may prompt a person. PassphraseError when there is none."""
 
@@ -132,7 +133,7 @@ Identity = OpenPgpIdentity | RsaIdentity | HpkeIdentity | WorkerIdentity
 
 def identity_from_file(path: Path, *, ask: Ask | None = None) -> Identity:
     """The identity in a file. Errors as `read_private_file` and `parse_identity`."""
-    return parse_identity(read_private_file(path, what=WHAT), source=f"{WHAT} {str(path)!r}", ask=ask)
+    return parse_identity(read_private_file(path, what=WHAT, hint=_ELSE), source=f"{WHAT} {str(path)!r}", ask=ask)
 
 
 def identity_from_descriptor(descriptor: int, *, ask: Ask | None = None) -> Identity:

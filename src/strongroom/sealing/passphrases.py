@@ -20,6 +20,7 @@ MIN_CHARACTERS: Final = 15
 """NIST SP 800-63B-4 section 3.1.1.2: at least 15 characters where the passphrase is the only factor."""
 MIN_DIFFERENT: Final = 6
 MAX_BYTES: Final = 1024
+_ELSE: Final = "strongroom --passphrase-file FILE names another, and --passphrase-fd N reads a descriptor"
 
 # Crockford's base 32 without 'i', 'l', 'o' and 'u': no two characters look alike, and 32 of them are 5 bits each.
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -58,7 +59,7 @@ def passphrase_from_bytes(given: SecretBytes) -> SecretBytes:
 
 def passphrase_from_file(path: Path) -> SecretBytes:
     """The passphrase in a private file. One line feed at its end is dropped. Errors as `read_private_file`."""
-    return _normal(read_private_file(path, what="passphrase file"))
+    return _normal(read_private_file(path, what="passphrase file", hint=_ELSE))
 
 
 def passphrase_from_descriptor(descriptor: int) -> SecretBytes:

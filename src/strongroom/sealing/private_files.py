@@ -19,8 +19,8 @@ from strongroom.primitives.secret import SecretBytes
 MAX_PRIVATE_FILE: Final = 65_536
 
 
-def read_private_file(path: Path, *, what: str) -> SecretBytes:
-    """The bytes of a private file. `what` names it in messages, e.g. "identity file".
+def read_private_file(path: Path, *, what: str, hint: str = "") -> SecretBytes:
+    """The bytes of a private file. `what` names it in messages, e.g. "identity file"; `hint` says what would be one.
 
     Refused with IdentityError: a file that others can read or write, that its group can write, that belongs to someone
     who is neither this user nor root, that is neither a regular file nor a pipe, or that is longer than 64 KiB.
@@ -30,18 +30,18 @@ def read_private_file(path: Path, *, what: str) -> SecretBytes:
         # not blocking: a named pipe without a writer must not hold us up before its owner was looked at
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise NotFoundError(f"there is no {what} {str(path)!r}") from None
+        raise NotFoundError(f"there is no {what} {str(path)!r}", hint=hint) from None
     except (OSError, ValueError) as problem:
-        raise IdentityError(f"{what} {str(path)!r} cannot be opened: {_reason(problem)}") from None
+        raise IdentityError(f"{what} {str(path)!r} cannot be opened: {_reason(problem)}", hint=hint) from None
     try:
-        _check(os.fstat(descriptor), path, what)
+        _check(os.fstat(descriptor), path, what, hint)
         os.set_blocking(descriptor, True)
         content = _read(descriptor)
     except OSError as problem:
         raise IdentityError(f"{what} {str(path)!r} cannot be read: {_reason(problem)}") from None
     finally:
         let_go(descriptor)
-    return _limited(content, f"{what} {str(path)!r}")
+    return _limited(content, f"{what} {str(path)!r}", hint)
 
 
 def read_descriptor(descriptor: int, *, what: str) -> SecretBytes:
@@ -78,10 +78,10 @@ def write_private_file(path: Path, content: SecretBytes, *, what: str) -> None:
         raise StoreError(f"{what} {str(path)!r} cannot be written: {_reason(problem)}") from None
 
 
-def _check(found: os.stat_result, path: Path, what: str) -> None:
+def _check(found: os.stat_result, path: Path, what: str, hint: str) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if not (stat.S_ISREG(found.st_mode) or stat.S_ISFIFO(found.st_mode)):
-        raise IdentityError(f"{what} {str(path)!r} is neither a regular file nor a pipe")
+        raise IdentityError(f"{what} {str(path)!r} is neither a regular file nor a pipe", hint=hint)
     if found.st_uid not in {os.geteuid(), 0}:
         raise IdentityError(
             f"{what} {str(path)!r} belongs to user {found.st_uid}, who could exchange it",
@@ -93,11 +93,11 @@ def _check(found: os.stat_result, path: Path, what: str) -> None:
         )
 
 
-def _limited(content: SecretBytes, subject: str) -> SecretBytes:
+def _limited(content: SecretBytes, subject: str, hint: str = "") -> SecretBytes:
     if len(content) > MAX_PRIVATE_FILE:
-        raise IdentityError(f"{subject} has more than {MAX_PRIVATE_FILE} bytes")
+        raise IdentityError(f"{subject} has more than {MAX_PRIVATE_FILE} bytes", hint=hint)
     if not len(content):
-        raise IdentityError(f"{subject} is empty")
+        raise IdentityError(f"{subject} is empty", hint=hint)
     return content
 
 

@@ -15,6 +15,8 @@ from strongroom.exitcodes import DONE
 from strongroom.keystore.compromising import compromise
 from strongroom.sealing.private_files import read_private_file
 
+_ELSE = "--value-file FILE names another, and --generate makes a value up: manage.py strongroom compromise --help"
+
 
 class _Compromise:
     help = "Mark a version compromised, replace it if it was primary, and list the rows that it protected."
@@ -34,7 +36,7 @@ class _Compromise:
             options["name"],
             options["number"],
             reason=options["reason"],
-            value=None if path is None else read_private_file(path, what="value file"),
+            value=None if path is None else read_private_file(path, what="value file", hint=_ELSE),
             generate=options["generate"],
         )
         if options["json"]:
