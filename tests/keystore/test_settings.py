@@ -78,9 +78,17 @@ def test_what_is_said_nearer_decides() -> None:
 
 
 def test_empty_variables_say_nothing() -> None:
-    assert StoreSettings.from_environment({"STRONGROOM_STORE": "", "STRONGROOM_PIN": ""}) == StoreSettings()
+    assert StoreSettings.from_environment({"STRONGROOM_STORE": "", "STRONGROOM_TIMEOUT": ""}) == StoreSettings()
     with pytest.raises(SettingsError):
         StoreSettings.from_environment({"STRONGROOM_STRICT": "perhaps"})
+
+
+@pytest.mark.parametrize("guard", ["STRONGROOM_PIN", "STRONGROOM_STRICT", "STRONGROOM_MIN_SERIAL"])
+def test_an_empty_guard_is_refused(guard: str) -> None:
+    """As a pipeline passes it on that misspells the name of its variable."""
+    with pytest.raises(SettingsError, match=f"{guard} is empty") as caught:
+        StoreSettings.from_environment({guard: ""})
+    assert f"unset {guard}" in caught.value.hint
 
 
 def test_build_and_development_are_one_exact_word() -> None:

@@ -129,7 +129,7 @@ def scheduled(keyset: Keyset, number: int | None) -> str:
     """What was set, for people."""
     days = {format_time(v.destroy_at)[:10] for v in keyset.alive if v.destroy_at and number in {None, v.number}}
     what = f"every version of {keyset.name}" if number is None else f"version {number} of {keyset.name}"
-    return f"{what} may be destroyed from {min(days)} on: strongroom destroy --due; until then it goes on reading"
+    return f"{what} may be destroyed from {min(days)} on: strongroom destroy --due; until then it stays what it is"
 
 
 def _wanted(keyset: Keyset, number: int | None) -> tuple[int, ...]:

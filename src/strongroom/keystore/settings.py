@@ -53,8 +53,15 @@ class StoreSettings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> StoreSettings:
-        """Settings from STRONGROOM_STORE, STRONGROOM_IDENTITY_FILE, STRONGROOM_PIN and their kin."""
+        """Settings from STRONGROOM_STORE, STRONGROOM_IDENTITY_FILE, STRONGROOM_PIN and their kin.
+
+        An empty variable says nothing, but SettingsError where it would have been a guard: a pipeline that misspells
+        the name of its pin passes an empty one on, and would open any store.
+        """
         environ = os.environ if environ is None else environ
+        for guard, value in _GUARDS.items():
+            if environ.get(guard) == "":
+                raise SettingsError(f"{guard} is empty", hint=f"unset {guard}, or give it its value: {value}")
         given = {variable: environ[variable] for variable in _VARIABLES if environ.get(variable)}
         return cls._read({_VARIABLES[variable]: (variable, value) for variable, value in given.items()})
 
@@ -140,6 +147,12 @@ _VARIABLES = {
     "STRONGROOM_STRICT": "STRICT",
     "STRONGROOM_TIMEOUT": "TIMEOUT",
     "STRONGROOM_MIN_SERIAL": "MIN_SERIAL",
+}
+
+_GUARDS = {
+    "STRONGROOM_PIN": "strongroom pin prints it, where the store is known",
+    "STRONGROOM_STRICT": "true or false",
+    "STRONGROOM_MIN_SERIAL": "a number",
 }
 
 KNOWN_SETTINGS = tuple(_READERS)

@@ -100,7 +100,7 @@ def destroy(
     shred: bool,
     yes: bool,
 ) -> None:
-    """Schedule the destruction of VERSION of NAME, in 7 to 30 days; until then it reads, and can be spared.
+    """Schedule the destruction of VERSION of NAME, in 7 to 30 days; until then it stays what it is.
 
     Nothing is destroyed while data is known to be under it, unless --shred says so. `strongroom destroy --due` carries
     out what is scheduled: the material goes, and the version's number, dates and public half stay.
