@@ -9,6 +9,7 @@ import pytest
 from tests.keystore.clocks import HandClock
 from tests.keystore.scenes import Scene
 
+from strongroom.errors import PolicyError
 from strongroom.keystore.duties import Duty, Work, due, rotate_due
 from strongroom.keystore.facade import KeyStore
 from strongroom.keystore.opening import open_memory
@@ -127,6 +128,36 @@ def test_a_version_that_must_travel_is_due_before_the_old_one_stops(ks: KeyStore
         clock.pass_time(DAY // 2)
         box.encrypt(b"data")
     assert box.version == 2
+
+
+def test_what_protects_nothing_any_more_gets_its_new_version_at_once(ks: KeyStore, clock: HandClock) -> None:
+    ks.create("box", "fernet", originator="10d", propagation="2d")
+    ks.create("calm", "fernet", rotate_every="10d", propagation="2d")
+    box = ks.fernet("box")
+    token = box.encrypt(b"data")
+    clock.pass_time(11 * DAY)
+    with pytest.raises(PolicyError):
+        box.encrypt(b"data")
+    assert [(duty.keyset, duty.ended) for duty in due(ks)] == [("box", True), ("calm", False)]
+    assert [keyset.name for keyset in rotate_due(ks).rotated] == ["box", "calm"]
+    assert box.decrypt(box.encrypt(b"more")) == b"more"
+    assert box.version == 2
+    assert box.decrypt(token) == b"data"
+    assert ks.fernet("calm").version == 1
+
+
+def test_messages_that_are_used_up_get_a_new_version_at_once(scene: Scene) -> None:
+    scene.found()
+    with scene.open() as keystore:
+        keystore.create("box", "fernet", max_messages=3)
+        box = keystore.fernet("box")
+        for _ in range(3):
+            box.encrypt(b"data")
+        with pytest.raises(PolicyError):
+            box.encrypt(b"data")
+    with scene.open() as keystore:
+        assert [keyset.name for keyset in rotate_due(keystore).rotated] == ["box"]
+        assert keystore.fernet("box").encrypt(b"data")
 
 
 def test_the_store_s_own_keysets_are_nobody_s_duty(scene: Scene, tmp_path: Path, clock: HandClock) -> None:

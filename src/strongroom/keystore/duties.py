@@ -14,7 +14,7 @@ from strongroom.keystore.drills import RECOVERY, sharings
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.keyset import Keyset
 from strongroom.model.names import KeyId, KeysetName, is_reserved
-from strongroom.model.periods import End, originator_end, processes_at, recipient_end, since
+from strongroom.model.periods import End, originator_end, processes_at, recipient_end, rights_at, since
 from strongroom.model.states import Operation
 from strongroom.model.types import KeyType, resolve_prefix
 from strongroom.model.version import Version
@@ -41,7 +41,8 @@ class Duty:
     """One thing to do, with a version or, where that is None, with paper. `at`: by when.
 
     stated: the policy or a person says so; else it is usual (SP 800-57, table 1). by_hand: no command can do it alone,
-    because a value comes from outside (a `secret`), data is to be moved, or people come together.
+    because a value comes from outside (a `secret`), data is to be moved, or people come together. ended: until it is
+    done the keyset protects nothing.
     """
 
     keyset: KeysetName
@@ -52,6 +53,7 @@ class Duty:
     stated: bool
     owner: str
     by_hand: bool
+    ended: bool = False
 
     def is_due(self, now: Timestamp) -> bool:
         """Whether the time has come."""
@@ -69,6 +71,7 @@ class Duty:
             "stated": self.stated,
             "owner": self.owner,
             "by_hand": self.by_hand,
+            "ended": self.ended,
         }
 
 
@@ -153,10 +156,12 @@ def _rotations(
         reasons.append((End(now, stated), f"it protected some {messages} of {limit} messages"))
     if reasons:
         soonest, why = min(reasons, key=lambda reason: reason[0].at)
-        yield _duty(keyset, primary, Work.ROTATE, why, soonest)
+        used_up = keyset.policy.max_messages is not None and messages >= keyset.policy.max_messages
+        ended = used_up or bool(rights_at(keyset, now).barred)
+        yield _duty(keyset, primary, Work.ROTATE, why, soonest, ended=ended)
 
 
-def _duty(keyset: Keyset, version: Version, work: Work, why: str, end: End) -> Duty:
+def _duty(keyset: Keyset, version: Version, work: Work, why: str, end: End, *, ended: bool = False) -> Duty:
     return Duty(
         keyset=keyset.name,
         version=version.number,
@@ -166,6 +171,7 @@ def _duty(keyset: Keyset, version: Version, work: Work, why: str, end: End) -> D
         stated=end.stated,
         owner=keyset.labels.get(OWNER, ""),
         by_hand=work is Work.REENCRYPT or (work is Work.ROTATE and _is_outsiders(keyset, version)),
+        ended=ended,
     )
 
 
@@ -192,7 +198,11 @@ class Rotated:
 
 
 def rotate_due(keystore: KeyStore) -> Rotated:
-    """Rotate every keyset whose rotation is due. What needs a person is left; one failure keeps no other waiting."""
+    """Rotate every keyset whose rotation is due. What needs a person is left; one failure keeps no other waiting.
+
+    The new version becomes primary after the keyset's propagation, or at once where the old one protects nothing any
+    more: who has not got the new one yet would not be helped by waiting.
+    """
     now = keystore.clock.now()
     rotated: list[Keyset] = []
     left: list[Duty] = []
@@ -204,7 +214,7 @@ def rotate_due(keystore: KeyStore) -> Rotated:
             left.append(duty)
             continue
         try:
-            rotated.append(keystore.rotate(duty.keyset))
+            rotated.append(keystore.rotate(duty.keyset, now=duty.ended))
         except ClosedError:
             raise
         except StrongroomError as trouble:

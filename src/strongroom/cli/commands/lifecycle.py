@@ -78,7 +78,8 @@ def rotate(
     """Add a version to NAME. It becomes primary after the keyset's propagation; old versions go on reading.
 
     With --due or --exposed a whole list is rotated. A secret whose new value comes from outside is named and left, and
-    the exit status is then 4.
+    the exit status is then 4. What protects nothing any more (its period is over, its messages are used up) gets its
+    new version at once.
     """
     from strongroom.cli import views
 
