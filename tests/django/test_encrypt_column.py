@@ -20,6 +20,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, connections, migrations, models, transaction
 from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.writer import MigrationWriter
 from django.test.utils import isolate_apps
 
 from strongroom.django.cells import Cells
@@ -290,6 +291,26 @@ def test_what_is_written_wrongly_is_refused_where_it_is_written(releases: Releas
         encrypted(models.CharField(max_length=11), keyset="columns", plaintext="ssn")
     with pytest.raises(FieldError, match="add index= when"):
         sealed_ssn(plaintext="ssn", index=BlindIndex("index"))
+
+
+def test_a_squash_writes_what_can_be_run_again(keystore: KeyStore) -> None:
+    """`squashmigrations` writes operations anew, into one migration that is one transaction."""
+    writer = MigrationWriter(type("Squashed", (migrations.Migration,), {"operations": [ENCRYPT, DROP]})("0001", APP))
+    written: dict[str, Any] = {}
+    exec(writer.as_string(), written)  # noqa: S102  what Django imports
+    with closing(Releases(ssn=models.CharField(max_length=11))) as fresh:
+        fresh.plan(*written["Migration"].operations)
+        for step, backwards in ((0, False), (1, False), (1, True), (0, True), (0, False), (1, False)):
+            before, after = fresh.states[step], fresh.states[step + 1]
+            with connection.schema_editor(atomic=True) as editor:
+                if backwards:
+                    fresh.steps[step].database_backwards(APP, editor, after, before)
+                else:
+                    fresh.steps[step].database_forwards(APP, editor, before, after)
+        fresh.new.objects.create(ssn="078051120")
+        assert values(fresh.new) == ["078051120"]
+        assert columns_and_rows()[0] == {"id", "name", "ssn_sealed"}
+        assert fresh.new._meta.get_field("ssn").field_id == f"{APP}.Pupil.ssn"
 
 
 def test_makemigrations_has_nothing_to_add_to_either_operation(releases: Releases) -> None:

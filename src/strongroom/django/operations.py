@@ -36,16 +36,18 @@ class EncryptColumn(Operation):
 
     field: the field as the model has it now, with `plaintext=` and a `db_column` of its own. After a run that was
     stopped, `migrate` goes on where it stopped. Backwards, what was written since goes into the plaintext.
+    plaintext: the same column, where a squash wrote the operation; fields stand in migrations without it.
     """
 
     reduces_to_sql = False
     reversible = True
 
-    def __init__(self, model_name: str, name: str, field: Any) -> None:
+    def __init__(self, model_name: str, name: str, field: Any, plaintext: str | None = None) -> None:
         self.model_name = model_name
         self.name = name
         self.field = field
-        if not is_encrypted(field) or field.plaintext is None:
+        self.plaintext = plaintext or getattr(field, "plaintext", None)
+        if not is_encrypted(field) or self.plaintext is None:
             raise SettingsError(
                 f"EncryptColumn wants {name!r} as the model has it: encrypted(…, plaintext='COLUMN')",
                 hint="docs/how-to/encrypt-an-existing-column.md has the whole of it",
@@ -53,7 +55,8 @@ class EncryptColumn(Operation):
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         """As a migration writes it."""
-        return type(self).__name__, [], {"model_name": self.model_name, "name": self.name, "field": self.field}
+        said = {"model_name": self.model_name, "name": self.name, "field": self.field, "plaintext": self.plaintext}
+        return type(self).__name__, [], said
 
     def state_forwards(self, app_label: str, state: Any) -> None:
         """The field is encrypted, and its plaintext stands beside it."""
@@ -62,7 +65,7 @@ class EncryptColumn(Operation):
         if field.given_id is None:
             field.given_id = f"{app_label}.{state.models[app_label, model].name}.{self.name}"
         beside = plaintext_column(field.plain.clone())
-        beside.db_column = self.field.plaintext
+        beside.db_column = self.plaintext
         state.alter_field(app_label, model, self.name, field, preserve_default=True)
         state.add_field(app_label, model, self.name + SUFFIX, beside, preserve_default=True)
 
@@ -71,8 +74,8 @@ class EncryptColumn(Operation):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        _check_not_atomic(schema_editor)
         before = from_state.apps.get_model(app_label, self.model_name)
+        _check_not_atomic(schema_editor, before)
         _begin(schema_editor, before, before._meta.get_field(self.name), model._meta.get_field(self.name))
         _seal_all(schema_editor.connection.alias, model._meta.get_field(self.name))
 
@@ -81,8 +84,8 @@ class EncryptColumn(Operation):
         model = from_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
-        _check_not_atomic(schema_editor)
         after = to_state.apps.get_model(app_label, self.model_name)
+        _check_not_atomic(schema_editor, after)
         sealed, plain = model._meta.get_field(self.name), after._meta.get_field(self.name)
         if sealed.column in _columns_of(schema_editor.connection, model):
             _reveal_all(schema_editor.connection.alias, sealed)
@@ -133,7 +136,7 @@ class DropPlaintext(Operation):
         connection = schema_editor.connection
         if not self.allow_migrate_model(connection.alias, model):
             return
-        _check_not_atomic(schema_editor)
+        _check_not_atomic(schema_editor, to_state.apps.get_model(app_label, self.model_name))
         sealed, plain = model._meta.get_field(self.name), model._meta.get_field(self.name + SUFFIX)
         if plain.column in _columns_of(connection, model):
             _seal_all(connection.alias, sealed)
@@ -153,7 +156,7 @@ class DropPlaintext(Operation):
         connection = schema_editor.connection
         if not self.allow_migrate_model(connection.alias, model):
             return
-        _check_not_atomic(schema_editor)
+        _check_not_atomic(schema_editor, from_state.apps.get_model(app_label, self.model_name))
         before = from_state.apps.get_model(app_label, self.model_name)
         final = before._meta.get_field(self.name)
         sealed, plain = model._meta.get_field(self.name), model._meta.get_field(self.name + SUFFIX)
@@ -275,8 +278,10 @@ def _loose(field: Any, model: Any) -> Any:
     return made
 
 
-def _check_not_atomic(editor: Any) -> None:
-    if editor.atomic_migration or editor.connection.in_atomic_block:
+def _check_not_atomic(editor: Any, model: Any) -> None:
+    if not (editor.atomic_migration or editor.connection.in_atomic_block):
+        return
+    if model._base_manager.using(editor.connection.alias).exists():  # a squash is for databases that have no rows yet
         raise SettingsError(
             "a column is encrypted in many small transactions, and this migration is one large one",
             hint="write atomic = False in the class Migration",
