@@ -267,6 +267,34 @@ def test_two_fields_of_one_id_are_told(site: Site) -> None:
     assert "(strongroom.E023)" in site.django("check", exits=1)
 
 
+UNMANAGED = """
+class Visitor(models.Model):
+    ssn = encrypted(
+        models.CharField(max_length=11, unique=True, null=True), keyset="columns", id="clinic.Patient.ssn",
+        index=BlindIndex("index", normalize="digits"),
+    )
+    class Meta:
+        managed = False
+        db_table = "clinic_patient"
+"""
+
+
+@pytest.mark.slow
+def test_an_unmanaged_model_over_the_same_column_reads_it_by_its_id(site: Site) -> None:
+    site.models(MODELS + UNMANAGED)
+    site.django("makemigrations", "clinic")
+    site.django("migrate")
+    assert "no issues" in site.django("check")
+    site.python("""
+        models.Patient.objects.create(name="Ada", ssn="1-2", notes={})
+        assert models.Visitor.objects.get(ssn="12").ssn == "1-2"
+        models.Visitor.objects.update(ssn="3-4")
+        assert models.Patient.objects.get(ssn="34").ssn == "3-4"
+        """)
+    site.models(MODELS + UNMANAGED.replace('id="clinic.Patient.ssn",', ""))
+    assert "(strongroom.W026)" in site.django("check", exits=1)  # with E022: its migration has the id
+
+
 def test_a_squash_keeps_the_id_and_the_last_form_of_a_field() -> None:
     def sealed(field: models.Field[Any, Any], **also: Any) -> Any:
         return encrypted(field, keyset="columns", **also)

@@ -5,6 +5,7 @@ strongroom.E023  two fields of one id, whose cells would open in each other
 strongroom.E025  ordering, indexes or constraints over cells
 strongroom.W024  a field that was wrapped in encrypted(), or unwrapped, and whose migration is not written yet
 strongroom.W025  an admin page, no SealedAdmin, that lists an encrypted column
+strongroom.W026  two models over one column, with two ids: none opens what the other wrote
 strongroom.E026  an admin page that searches, filters or sorts by cells
 """
 
@@ -36,17 +37,9 @@ def register() -> None:
 
 
 def check_ids(app_configs: Any, **kwargs: Any) -> list[Message]:
-    """E022, E023, W024."""
+    """E022, E023, W024, W026."""
     fields = [field for model in apps.get_models(include_auto_created=True) for field in _sealed(model)]
-    found: list[Message] = []
-    same: dict[tuple[str, str], list[SealedField]] = defaultdict(list)
-    for field in fields:
-        same[field.using, field.field_id].append(field)
-    for (_, name), several in same.items():
-        if len(several) > 1:
-            hint = "give each its own id, or none; an abstract model's field with an id has it in every child"
-            who = ", ".join(map(str, several))
-            found.append(checks.Error(f"{who} have one id, {name!r}", hint=hint, id="strongroom.E023"))
+    found = [*_of_one_id(fields), *_of_one_column(fields)]
     state = _migrated() if fields else None
     if state is None:
         return found
@@ -61,6 +54,37 @@ def check_ids(app_configs: Any, **kwargs: Any) -> list[Message]:
                 )
             )
     return [*found, *_altered(state)]
+
+
+def _of_one_id(fields: list[Any]) -> Iterator[Message]:
+    same: dict[tuple[str, str], list[SealedField]] = defaultdict(list)
+    for field in fields:
+        same[field.using, field.field_id].append(field)
+    for (_, name), several in same.items():
+        if len(set(map(_column, several))) > 1:
+            hint = "give each its own id, or none; an abstract model's field with an id has it in every child"
+            who = ", ".join(map(str, several))
+            yield checks.Error(f"{who} have one id, {name!r}", hint=hint, id="strongroom.E023")
+
+
+def _of_one_column(fields: list[Any]) -> Iterator[Message]:
+    """An unmanaged model over another's table. It may be another database's, which no check can know."""
+    same: dict[tuple[str, str], list[SealedField]] = defaultdict(list)
+    for field in fields:
+        same[_column(field)].append(field)
+    for several in same.values():
+        first, *others = several
+        if any(other.field_id != first.field_id for other in others):
+            who = ", ".join(f"{field} ({field.field_id})" for field in several)
+            yield checks.Warning(
+                f"{who} are one column, and none opens what another wrote",
+                hint="write the same id into encrypted(…) of each, unless they are in different databases",
+                id="strongroom.W026",
+            )
+
+
+def _column(field: Any) -> tuple[str, str]:
+    return field.model._meta.db_table, field.column
 
 
 def check_models(app_configs: Any, **kwargs: Any) -> list[Message]:
