@@ -200,7 +200,8 @@ def answering(label: str, using: str) -> Iterator[None]:
     except DatabaseError as error:
         raise StoreError(
             f"the database {using!r} failed at {label}: {error}",
-            hint="manage.py migrate, if the table is not as the models are; what was moved stays moved",
+            hint=f"manage.py migrate --database {using}; where no such table belongs, a router's allow_migrate says so"
+            " (DATABASE_ROUTERS); what was moved stays moved",
         ) from None
 
 

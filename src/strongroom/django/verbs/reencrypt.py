@@ -41,7 +41,9 @@ class _Reencrypt:
         )
         parser.add_argument("--report", action="store_true", help="Count what each version protects; no more.")
         parser.add_argument("--dry-run", action="store_true", help="Say how much would be moved.")
-        parser.add_argument("--database", metavar="ALIAS", help="Only this one; else each that has the table.")
+        parser.add_argument(
+            "--database", metavar="ALIAS", help="Only this one; else each to which routers give the table."
+        )
         parser.add_argument("--batch-size", type=_count, default=1000, metavar="N", help="Rows a transaction (1000).")
         parser.add_argument(
             "--processes",
