@@ -38,7 +38,7 @@ def test_a_forked_child_does_not_keep_it(tmp_path: Path) -> None:
             os._exit(0)
     os.close(reading)
     try:
-        with locked(tmp_path, clock=SYSTEM_CLOCK, wait=10):  # until the child has run its hook
+        with locked(tmp_path, clock=SYSTEM_CLOCK, wait=60):  # until the child has run its hook
             pass
         assert os.waitpid(child, os.WNOHANG) == (0, 0), "the child lives"
     finally:

@@ -57,7 +57,7 @@ def test_its_agent_ends_with_it(alice: GpgHome) -> None:
     agent = there.agent_pid()
     assert agent_answers(home.path / "S.gpg-agent")
     home.close()
-    for _ in range(100):
+    for _ in range(1000):
         if not Path(f"/proc/{agent}").exists():
             break
         time.sleep(0.05)

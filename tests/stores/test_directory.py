@@ -332,11 +332,11 @@ def test_a_child_forked_while_a_thread_held_the_lock_may_write(store: DirectoryS
     def hold() -> None:
         with store.lock():
             holding.set()
-            release.wait(10)
+            release.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    holding.wait(10)
+    holding.wait(60)
     child = os.fork()
     if child == 0:
         with contextlib.ExitStack() as at_the_end:

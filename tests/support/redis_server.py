@@ -100,7 +100,7 @@ class RedisServer:
     def command(self, *words: str) -> bytes:
         """Send one command over a connection of its own; the first chunk of the raw answer."""
         request = b"".join(b"$%d\r\n%s\r\n" % (len(word.encode()), word.encode()) for word in words)
-        with socket.create_connection(("127.0.0.1", self.port), timeout=2.0) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30.0) as connection:
             connection.sendall(b"*%d\r\n" % len(words) + request)
             return connection.recv(65536)
 

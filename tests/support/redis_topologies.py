@@ -54,7 +54,7 @@ class Watched:
 
     def master_port(self) -> int:
         """Where the Sentinel says that the master is."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=2.0) as asked:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30.0) as asked:
             asked.sendall(f"SENTINEL GET-MASTER-ADDR-BY-NAME {SERVICE}\r\n".encode())
             found = re.findall(rb"\r\n(\d+)\r\n", asked.recv(4096))
         return int(found[-1]) if found else 0
@@ -110,6 +110,6 @@ def wait_for(what: object) -> None:
 
 
 def _sentinel_master(port: int) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=2.0) as asked:
+    with socket.create_connection(("127.0.0.1", port), timeout=30.0) as asked:
         asked.sendall(f"SENTINEL MASTER {SERVICE}\r\n".encode())
         return asked.recv(65536)

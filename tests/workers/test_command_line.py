@@ -145,7 +145,7 @@ def test_watching_publishes_each_change_and_puts_back_what_was_lost(
             assert redis_server.command("DBSIZE") == b":1\r\n"
         finally:
             watching.send_signal(signal.SIGINT)
-            status = watching.wait(10)
+            status = watching.wait(60)
     assert status == 130
 
 

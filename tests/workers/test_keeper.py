@@ -106,9 +106,9 @@ def test_a_notice_says_nothing_but_the_serial(live: Site, worker: KeyStore, redi
     assert isinstance(source, WorkerSource)
     with redis.Redis.from_url(redis_server.url) as client, client.pubsub() as heard:
         heard.psubscribe("*")
-        assert heard.get_message(timeout=5) is not None
+        assert heard.get_message(timeout=60) is not None
         (done,) = publishing.publish(live.keystore, to=[redis_server.url], force=True)
-        message = heard.get_message(timeout=5)
+        message = heard.get_message(timeout=60)
     assert message is not None
     assert message["data"] == str(done.serial).encode()
 
@@ -216,18 +216,18 @@ def test_a_fork_waits_for_who_is_asking() -> None:
 
     thread = threading.Thread(target=ask)
     thread.start()
-    assert asking.wait(10)
+    assert asking.wait(60)
     child = os.fork()
     if child == 0:
         with lock:  # and it is free there
             os._exit(0 if done.is_set() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    thread.join(10)
+    thread.join(60)
     with lock:
         pass
     other = threading.Thread(target=ask)
     other.start()  # the parent has let go of it
-    other.join(10)
+    other.join(60)
     assert not other.is_alive()
 
 

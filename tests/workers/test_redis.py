@@ -206,7 +206,7 @@ def test_a_worker_bears_a_password_that_changes_under_it(
     worker = worker_at(own_redis, site, web, clock)
     own_redis.command("CONFIG", "SET", "requirepass", "right-one")
     # whoever had asked before is unknown now
-    with socket.create_connection(("127.0.0.1", own_redis.port), timeout=5) as asked:
+    with socket.create_connection(("127.0.0.1", own_redis.port), timeout=60) as asked:
         asked.sendall(b"AUTH right-one\r\nCLIENT KILL TYPE normal SKIPME yes\r\n")
         assert asked.recv(4096).startswith(b"+OK")
         assert waited(worker, clock, 100)[-1] < 0.6

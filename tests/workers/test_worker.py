@@ -160,7 +160,7 @@ def test_one_thread_asks_and_the_others_go_on(site: Site, web: WorkerIdentity, c
         def head(self) -> bytes:
             if self.heads:
                 self.asked.set()
-                assert self.go.wait(10)
+                assert self.go.wait(60)
             return super().head()
 
     shelf = Slow(site.issue("web").raw)
@@ -169,11 +169,11 @@ def test_one_thread_asks_and_the_others_go_on(site: Site, web: WorkerIdentity, c
     clock.move(2)
     asking = threading.Thread(target=worker.load, args=("box",))
     asking.start()
-    assert shelf.asked.wait(10)
+    assert shelf.asked.wait(60)
     assert worker.load("box").material(1)
     assert shelf.heads == 1
     shelf.go.set()
-    asking.join(10)
+    asking.join(60)
     assert shelf.heads == 2
 
 
