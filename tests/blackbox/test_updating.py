@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ from strongroom.errors import (
 )
 from strongroom.openpgp.engine import Certificate, Engine
 from strongroom.openpgp.gnupg import GnuPG
+from strongroom.primitives.secret import SecretBytes
 from tests.blackbox.conftest import EngineOf, snapshot
 from tests.blackbox.teams import CountedGpg, fill, nothing_changes, plain, status, subjects
 from tests.blackbox.test_files import largest_file
@@ -49,6 +52,40 @@ def filled(repo: Repository, only_alice: Approved) -> Repository:
 @pytest.fixture
 def both(alice: GpgHome, bob: GpgHome) -> Approved:
     return (alice.fingerprint, bob.fingerprint)
+
+
+def test_where_git_would_convert_a_ciphertext_no_verb_writes_one(
+    filled: Repository, only_alice: Approved, bob_key: Certificate
+) -> None:
+    opened = plain(filled, MANY[0], b"another content")
+    fresh = plain(filled, "fresh", b"secret")
+    (filled.root / ".gitattributes").write_text("* text\n")
+    verbs = (
+        partial(filled.register, "fresh", approved=only_alice),
+        partial(filled.encrypt, [MANY[0]], approved=only_alice),
+        partial(filled.write, MANY[1], SecretBytes(b"new"), approved=only_alice),
+        partial(filled.edit, MANY[1], approved=only_alice),
+        partial(filled.update_all, approved=only_alice, force=True),
+        partial(filled.add_admin, bob_key, label="bob@example.org"),
+    )
+    for verb, dry in itertools.product(verbs, (True, False)):
+        with nothing_changes(filled.root), pytest.raises(GitError, match="byte for byte"):
+            verb(dry_run=dry)
+    assert (opened.read_bytes(), fresh.read_bytes()) == (b"another content", b"secret")
+    assert not filled.update_all(approved=only_alice).changed, "nothing is due, so nothing can be spoilt"
+
+
+def test_a_conflict_is_settled_by_a_person_and_not_by_an_update(filled: Repository, only_alice: Approved) -> None:
+    mine, other = (f"{name}.gpg" for name in MANY[:2])
+    filled.write(MANY[0], SecretBytes(b"theirs"), approved=only_alice, commit=False)
+    git(filled.root, "stash", "push", "--quiet")
+    filled.write(MANY[0], SecretBytes(b"mine"), approved=only_alice)
+    with pytest.raises(AssertionError, match="stash"):  # a conflict without a MERGE_HEAD, as a rebase makes it, too
+        git(filled.root, "stash", "pop")
+    assert git(filled.root, "diff", "--name-only", "--diff-filter=U").decode().split() == [mine]
+    with nothing_changes(filled.root), pytest.raises(GitError, match=f"{mine}.*unmerged"):
+        filled.update_all(approved=only_alice, force=True)
+    assert filled.write(MANY[1], SecretBytes(b"new"), approved=only_alice).changed == (other,), "others are free"
 
 
 class TestRegisteringMany:

@@ -202,6 +202,34 @@ def test_without_version_control_nothing_is_committed(tmp_path: Path) -> None:
     assert (control.tracked(["f"]), control.ignored(["f"]), control.commit(["f"], "x")) == (frozenset(), {"f"}, False)
 
 
+_HOSTILE = b"\x00\xff\r\nx\r\n$Id$"
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["* text", "* text eol=lf", "* eol=crlf", "* crlf", "*.gpg ident", "*.gpg working-tree-encoding=UTF-16", "* -text",
+     "* text=auto eol=lf", "*.gpg binary", "* crlf=auto", "* text\n*.gpg -text", ""],
+)  # fmt: skip
+def test_what_git_would_convert_is_named_and_nothing_else(root: Path, said: str) -> None:
+    (root / ".gitattributes").write_text(f"{said}\n")
+    (root / "deep").mkdir()
+    (root / "deep" / "a b.gpg").write_bytes(_HOSTILE)
+    converted = False
+    try:
+        git(root, "add", "--all")
+        converted = git(root, "cat-file", "blob", ":deep/a b.gpg") != _HOSTILE
+    except AssertionError:  # git itself refuses what is no UTF-16
+        converted = True
+    control = _git(root)
+    control.check_kept(["deep/a b", ".gitignore"])  # texts may be converted
+    if converted or "ident" in said:  # which converts when git writes the file
+        with pytest.raises(GitError, match="byte for byte") as caught:
+            control.check_kept(["deep/a b", "deep/a b.gpg"])
+        assert "-text" in caught.value.hint
+    else:
+        control.check_kept(["deep/a b", "deep/a b.gpg"])
+
+
 @pytest.mark.parametrize("kind", ["hg", "svn"])
 def test_hg_and_svn_are_read_only(tmp_path: Path, kind: str) -> None:
     (tmp_path / f".{kind}").mkdir()

@@ -31,6 +31,7 @@ def add_admin(
     line = check_label(label)
     with site.steady(commit=commit, dry_run=dry_run) as control:
         added = _with_admin(site, certificate, line)
+        control.check_kept(added.names)
         committed = False
         if not dry_run:
             with site.changing(control) as change:
@@ -83,6 +84,7 @@ def remove_admin(site: Site, who: str, *, commit: bool = True, dry_run: bool = F
         once = (key for name in going for key in keys_of(site, name) if key.fingerprint not in kept)
         exposed = readable_by(site, *once)  # those of now are among them
         changed = (*(site.registry.file(name) for name in (layout.ADMINS, layout.TRUST)), *_ring_names(site))
+        control.check_kept(changed)
         committed = False
         if not dry_run:
             with site.changing(control) as change:
@@ -122,6 +124,7 @@ def make(site: Site, admin: Certificate, *, label: str, commit: bool) -> None:
         with site.writing(commit=commit) as control, site.changing(control) as change:
             first = site.registry.empty()
             added = _with_admin(site, admin, line)
+            control.check_kept(added.names)
             for path, raw in (first | added.contents).items():
                 change.write(path, raw)
             change.apply()

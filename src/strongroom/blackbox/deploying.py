@@ -127,6 +127,7 @@ def encrypt(
         sealed = dict(zip(plains, made, strict=True))
         changed = tuple(f"{plain}.gpg" for plain, raw in sealed.items() if raw is not None)
         unchanged = tuple(plain for plain, raw in sealed.items() if raw is None)
+        control.check_kept(changed)
         if dry_run:
             return written(changed, to, committed=False, files=tuple(plains), unchanged=unchanged)
         with site.changing(control) as change:

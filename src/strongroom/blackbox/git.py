@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -50,6 +51,13 @@ _KEPT = (
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
 )
+
+
+_BYTES = (".gpg", ".kbx")
+"""How the names of files end that are no text."""
+_ATTRIBUTES = ("text", "crlf", "eol", "ident", "working-tree-encoding")
+_UNSAID = "unspecified"
+_OFF = frozenset({_UNSAID, "unset"})
 
 
 def is_git(directory: Path) -> bool:
@@ -120,12 +128,32 @@ class Git:
         said = self.run("check-ignore", "-z", "--no-index", "--stdin", stdin=asked, fine=(0, 1), literal=False)
         return frozenset(name.removeprefix("./") for name in _names(said))
 
+    def check_kept(self, names: Sequence[str]) -> None:
+        asked = [name for name in names if name.endswith(_BYTES)]
+        if not asked:
+            return
+        fields = self.run("check-attr", "-z", "--stdin", *_ATTRIBUTES, stdin=_list(asked)).split(b"\0")
+        said: dict[str, dict[str, str]] = {}
+        for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
+            said.setdefault(os.fsdecode(path), {})[os.fsdecode(attribute)] = os.fsdecode(value)
+        for name in asked:
+            if changing := _changes_bytes(said.get(name, {})):
+                raise GitError(
+                    f"git would not keep {name!r} byte for byte: .gitattributes gives it {changing!r}",
+                    hint="end .gitattributes with '*.gpg -text -ident -working-tree-encoding', and '*.kbx' likewise",
+                )
+
     def stage(self, names: Sequence[str]) -> None:
         self.run("update-index", "--add", "--remove", "-z", "--stdin", stdin=_list(names))
 
     def commit(self, names: Sequence[str], message: str) -> bool:
         """As the protocol says; when git fails, these paths' index entries are what they were."""
         before = b"".join(self.run("ls-files", "-z", "--stage", "--", *some) for some in _portions(names))
+        if unmerged := sorted({_name_of(entry) for entry in before.split(b"\0") if entry and not _is_merged(entry)}):
+            raise GitError(
+                f"git calls {unmerged[0]!r} unmerged, and a commit would settle it for one side",
+                hint=f"settle it, then git add -- {shlex.quote(unmerged[0])}",
+            )
         self.stage(names)
         try:
             if not self._differs(names):
@@ -199,6 +227,29 @@ class Git:
                 hint="see 'git status'" if "tell me who you are" not in said else "set 'git config user.email' first",
             )
         return answer
+
+
+def _changes_bytes(attributes: Mapping[str, str]) -> str | None:
+    """The attribute by which git converts a file, as gitattributes(5) says; `auto` sees that a ciphertext is binary."""
+    for attribute in ("working-tree-encoding", "ident"):
+        if (value := attributes.get(attribute, _UNSAID)) not in _OFF:
+            return attribute if value == "set" else f"{attribute}={value}"
+    text, crlf, eol = (attributes.get(attribute, _UNSAID) for attribute in ("text", "crlf", "eol"))
+    if text == _UNSAID and crlf != _UNSAID:  # its name of old
+        return "crlf" if crlf in {"set", "input"} else None
+    if text == _UNSAID and eol in {"lf", "crlf"}:
+        return f"eol={eol}"
+    return "text" if text in {"set", "input"} else None
+
+
+def _name_of(entry: bytes) -> str:
+    """The name in a line of `git ls-files --stage`: mode, hash, stage, a tab, and it."""
+    return os.fsdecode(entry.partition(b"\t")[2])
+
+
+def _is_merged(entry: bytes) -> bool:
+    """Whether the line's stage is 0; the others are the two sides of a conflict and what they come from."""
+    return entry.partition(b"\t")[0].endswith(b" 0")
 
 
 def _list(names: Sequence[str]) -> bytes:

@@ -71,6 +71,7 @@ def register_all(
         tracked = control.tracked(plains)
         exposed = tuple(plain for plain in plains if plain in tracked)
         changed = (*(f"{plain}.gpg" for plain in plains), site.registry.file(layout.FILES), layout.IGNORE, *exposed)
+        control.check_kept(changed)
         if dry_run:
             return written(changed, to, committed=False, files=tuple(plains), exposed=exposed)
         sealed = each(
@@ -103,6 +104,7 @@ def enlist(site: Site, name: str, *, commit: bool = True, dry_run: bool = False)
         if site.tree.exists(plain):
             raise ExistsError(f"there is a plaintext {plain!r}", hint="remove it first if the .gpg holds all of it")
         changed = (f"{plain}.gpg", site.registry.file(layout.FILES), layout.IGNORE)
+        control.check_kept(changed)
         if dry_run:
             return Written(changed=changed, committed=False, files=(plain,))
         with site.changing(control) as change:

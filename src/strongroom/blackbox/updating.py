@@ -33,6 +33,7 @@ def write(
         to = site.recipients(approved)
         site.check_sealable(plain, plaintext)
         changed = (f"{plain}.gpg",)
+        control.check_kept(changed)
         if dry_run:
             return written(changed, to, committed=False, files=(plain,))
         sealed = site.seal(plain, plaintext, to)
@@ -68,6 +69,7 @@ def update_all(
         due = [plain for plain in plains if force or not is_sealed_to(site, plain, read[plain], to)]
         unchanged = tuple(plain for plain in plains if plain not in set(due))
         changed = tuple(f"{plain}.gpg" for plain in due)
+        control.check_kept(changed)
         if not dry_run:
             site.sweep(*plains)  # a killed process may have left older ciphertexts under second names
         if dry_run or not due:
@@ -97,6 +99,7 @@ def rehearse_all(
     to = site.recipients(approved)
     read = {plain: site.sealed(plain) for plain in plains}
     due = [plain for plain in plains if not is_sealed_to(site, plain, read[plain], to)]
+    site.control().check_kept([f"{plain}.gpg" for plain in due])
     each(
         due,
         lambda few: [len(opened) for opened in site.open_many({plain: read[plain] for plain in few})],

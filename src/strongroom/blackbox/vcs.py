@@ -35,6 +35,10 @@ class VersionControl(Protocol):
         """Those of the names that stay out of the index if they are not in it yet."""
         ...
 
+    def check_kept(self, names: Sequence[str]) -> None:
+        """GitError if git would convert one of these files that is no text: what comes out of it would not open."""
+        ...
+
     def stage(self, names: Sequence[str]) -> None:
         """Have these files, as they are on the disk, in the next commit; a missing one as removed."""
         ...
@@ -73,6 +77,9 @@ class NoControl:
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
         return frozenset(names)
 
+    def check_kept(self, names: Sequence[str]) -> None:
+        """Nothing converts them."""
+
     def stage(self, names: Sequence[str]) -> None:
         """Nothing is committed."""
 
@@ -97,6 +104,9 @@ class OtherControl:
         self._refuse()
 
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
+        self._refuse()
+
+    def check_kept(self, names: Sequence[str]) -> None:
         self._refuse()
 
     def stage(self, names: Sequence[str]) -> None:
