@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,31 @@ def test_an_environment_is_not_made_twice_and_its_files_are_no_secrets(
             ops.register(name, approved=(bob.fingerprint,))
         with pytest.raises(PathError, match="belongs to BlackBox"):
             Repository.discover(ops.root, engine=as_alice).register(name, approved=(bob.fingerprint,))
+
+
+def test_a_line_in_ones_own_list_brings_no_secret_of_another_environment(
+    repo: Repository, ops: Repository, alice: GpgHome, bob: GpgHome, as_alice: Engine
+) -> None:
+    fill(repo, ["web.yml"], (alice.fingerprint,))
+    fill(ops, ["db.yml"], (bob.fingerprint,))
+    # one who is in both could open it
+    (repo.root / "db.yml.gpg").write_bytes(alice.encrypt(b"for both", alice.fingerprint))
+    with (repo.data / "blackbox-files.txt").open("ab") as listed:
+        listed.write(b"db.yml\n")
+    plain(repo, "db.yml", b"opened")
+    verbs = (
+        partial(repo.update_all, force=True),
+        partial(repo.rehearse_all),
+        partial(repo.write, "db.yml", SecretBytes(b"x")),
+        partial(repo.edit, "db.yml"),
+        partial(repo.encrypt, ["db.yml"]),
+        partial(ops.update_all, only=["db.yml"]),
+    )
+    for verb in verbs:
+        with nothing_changes(repo.root), pytest.raises(BlackBoxError, match=r"'db\.yml' is in two lists") as caught:
+            verb(approved=(alice.fingerprint,))
+        assert "blackbox-files.txt" in caught.value.hint
+    assert repo.update_all(approved=(alice.fingerprint,), only=["web.yml"], force=True).changed == ("web.yml.gpg",)
 
 
 def test_dry_runs_of_everything_that_writes(

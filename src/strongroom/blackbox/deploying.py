@@ -115,6 +115,7 @@ def encrypt(
     with site.steady(commit=commit, dry_run=dry_run) as control:
         listed = dict.fromkeys(site.registry.registered(name) for name in names)
         plains = [site.registry.writable(plain, protected=protected) for plain in listed]
+        site.check_own(plains)
         to = site.recipients(approved)
         read = {plain: site.tree.read_secret(plain, limit=MAX_PLAINTEXT) for plain in plains}
         for plain, (plaintext, _, _) in read.items():

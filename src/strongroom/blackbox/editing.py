@@ -38,6 +38,7 @@ def edit(
     """
     plain = site.registry.writable(site.registry.registered(name), protected=protected)
     editor.words(site.environ)
+    site.check_own([plain])
     site.control().check_kept((f"{plain}.gpg",))
     to = site.recipients(approved)
     before = site.sealed(plain)

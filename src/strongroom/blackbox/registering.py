@@ -12,7 +12,6 @@ from strongroom.blackbox import layout
 from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import Stamp
 from strongroom.blackbox.reading import MAX_PLAINTEXT
-from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.results import Written, written
 from strongroom.blackbox.site import Site
 from strongroom.blackbox.vcs import VersionControl
@@ -101,6 +100,7 @@ def enlist(site: Site, name: str, *, commit: bool = True, dry_run: bool = False)
                 f"there is no file {plain + '.gpg'!r} to register",
                 hint=f"strongroom blackbox register-new-file {shlex.quote(plain)}, where it is not sealed yet",
             )
+        site.check_own([plain])
         if site.tree.exists(plain):
             raise ExistsError(f"there is a plaintext {plain!r}", hint="remove it first if the .gpg holds all of it")
         changed = (f"{plain}.gpg", site.registry.file(layout.FILES), layout.IGNORE)
@@ -167,7 +167,7 @@ def _check_same(site: Site, plaintexts: Mapping[str, SecretBytes]) -> None:
 
 
 def _check_free(site: Site, plains: Sequence[str]) -> None:
-    elsewhere = {name: data for data in site.other_data() for name in Registry(site.tree, data).files_or_none()}
+    elsewhere = site.elsewhere()
     listed = frozenset(site.files())
     for plain in plains:
         if plain in listed:

@@ -15,6 +15,7 @@ from strongroom.blackbox.changes import Change
 from strongroom.blackbox.files import store_errors
 from strongroom.blackbox.locking import locked
 from strongroom.blackbox.reading import MAX_PLAINTEXT, Reader, about
+from strongroom.blackbox.registry import Registry
 from strongroom.blackbox.vcs import VersionControl, find_version_control
 from strongroom.errors import BlackBoxError, FormatError, NotFoundError
 from strongroom.primitives.secret import SecretBytes
@@ -109,9 +110,20 @@ class Site(Reader):
         with self.writing(commit=commit) as control:
             yield control
 
-    def other_data(self) -> tuple[str, ...]:
-        """The data directories of the other environments in this repository."""
-        return tuple(data for data in discovery.environments(self.root) if data != self.place.data)
+    def elsewhere(self) -> dict[str, str]:
+        """The files that other environments of this repository list, with the data directory of each."""
+        others = [data for data in discovery.environments(self.root) if data != self.place.data]
+        return {name: data for data in others for name in Registry(self.tree, data).files_or_none()}
+
+    def check_own(self, plains: Collection[str]) -> None:
+        """BlackBoxError if another environment lists one, too: its secret would be sealed to the admins of this one."""
+        elsewhere = self.elsewhere()
+        for plain in plains:
+            if plain in elsewhere:
+                raise BlackBoxError(
+                    f"{plain!r} is in two lists, here and in {elsewhere[plain]!r}, and each would seal it to its own",
+                    hint=f"it belongs to one: take the line out of {self.registry.file(layout.FILES)!r} or the other",
+                )
 
     def changing(self, control: VersionControl) -> Change:
         """A change of several files, which even the end of the process does not leave half done."""

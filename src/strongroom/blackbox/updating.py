@@ -30,6 +30,7 @@ def write(
     """
     with site.steady(commit=commit, dry_run=dry_run) as control:
         plain = site.registry.writable(site.registry.registered(name), protected=protected)
+        site.check_own([plain])
         to = site.recipients(approved)
         site.check_sealable(plain, plaintext)
         changed = (f"{plain}.gpg",)
@@ -117,6 +118,7 @@ def is_sealed_to(site: Site, plain: str, ciphertext: bytes, to: Recipients) -> b
 
 def _chosen(site: Site, only: Collection[str], protected: Collection[Path]) -> list[str]:
     wanted = dict.fromkeys(site.registry.registered(name) for name in only) if only else site.files()
+    site.check_own(wanted)
     return [
         site.registry.writable(plain, protected=())
         for plain in dict.fromkeys(wanted)
