@@ -74,6 +74,13 @@ def test_what_an_older_root_approved_is_not_approved_under_the_newer_one() -> No
         assert f"strongroom admin approve {'A' * 40}" in notes[0]
 
 
+def test_nobody_is_asked_to_approve_again_whom_the_rotation_took_away() -> None:
+    old = BASE.with_recipient(person("A"))
+    rotated = old.without_recipient("A" * 40).rotated(ROOT, new_root(2, store=ROOT.store), pending=())
+    for one, other in ((rotated, old.with_propagation(60)), (old.with_propagation(60), rotated)):
+        assert unite_headers(old, one, other)[1] == ()
+
+
 def test_headers_of_two_stores_do_not_go_together() -> None:
     with pytest.raises(ConflictError, match="another store"):
         unite_headers(None, BASE, header_of(new_root()))

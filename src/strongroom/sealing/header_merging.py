@@ -24,7 +24,7 @@ def unite_headers(base: Header | None, ours: Header, theirs: Header) -> tuple[He
     if ours.store != theirs.store:
         raise ConflictError("the other branch holds another store", hint="strongroom doctor")
     if ours.root != theirs.root:
-        return _after_rotation(ours, theirs)
+        return _after_rotation(base, ours, theirs)
     if ours.newest.id != theirs.newest.id:
         raise ConflictError(f"both branches rotated the root to number {ours.root}", hint=_TAKE_ONE)
     if base is None:
@@ -56,14 +56,16 @@ def unite_headers(base: Header | None, ours: Header, theirs: Header) -> tuple[He
     return merged, tuple(notes)
 
 
-def _after_rotation(ours: Header, theirs: Header) -> tuple[Header, tuple[str, ...]]:
+def _after_rotation(base: Header | None, ours: Header, theirs: Header) -> tuple[Header, tuple[str, ...]]:
+    """The header under the newer root. What the base had already is not told: it is in the lead, or was taken away."""
     lead, other = (ours, theirs) if ours.root > theirs.root else (theirs, ours)
     if not any(root.number == other.root and root.id == other.newest.id for root in lead.roots):
         raise ConflictError(
             f"root {lead.root} of one branch does not follow from root {other.root} of the other", hint=_TAKE_ONE
         )
-    known = {each.fingerprint for each in lead.recipients}
-    labels = {slot.label for slot in lead.slots}
+    had = (lead,) if base is None else (lead, base)
+    known = {each.fingerprint for header in had for each in header.recipients}
+    labels = {slot.label for header in had for slot in header.slots}
     notes = [
         f"{each.name!r} ({each.fingerprint}) is approved on the branch from before the rotation of the root, and not"
         f" here: if he should be, strongroom admin approve {each.fingerprint}"
