@@ -120,6 +120,17 @@ class TestChanges:
         with pytest.raises(ExistsError):
             made.with_slot(rsa_slot())
 
+    def test_a_key_has_one_slot_and_goes_under_whatever_labels_it_has_some(self) -> None:
+        """Whoever had a slot that was taken away must open nothing more: a merge can give his key two labels."""
+        made, other = header(passphrase_slot(), rsa_slot()), replace(rsa_slot(), label="other")
+        with pytest.raises(ExistsError, match="has this key already"):
+            made.with_slot(other)
+        twice = header(passphrase_slot(), rsa_slot(), other)
+        for label in (rsa_slot().label, "other"):
+            assert [slot.kind for slot in twice.without_slot(label).slots] == ["passphrase"]
+        with pytest.raises(PolicyError, match="last slot"):
+            header(rsa_slot(), other).without_slot("other")
+
     def test_subkeys_propagation_and_registration(self) -> None:
         made = header(recipients=(recipient("A"),))
         assert made.with_subkeys("A" * 40, ["C" * 40]).recipients[0].subkeys == ("C" * 40,)

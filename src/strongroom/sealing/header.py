@@ -240,16 +240,20 @@ class Header:
         return self._with_slots(slots, recipients=left)
 
     def with_slot(self, slot: PassphraseSlot | RsaSlot | HpkeSlot) -> Self:
-        """One more way to open the newest root. ExistsError when its label is taken."""
-        if any(slot.label == each.label for each in self.slots):
-            raise ExistsError(f"there is a slot {slot.label!r} already", hint="strongroom slot list")
+        """One more way to open the newest root. ExistsError when its label is taken, or its key has a slot."""
+        for each in self.slots:
+            if slot.label == each.label:
+                raise ExistsError(f"there is a slot {slot.label!r} already", hint="strongroom slot list")
+            if slot.public == getattr(each, "public", None):
+                raise ExistsError(f"slot {each.label!r} has this key already", hint="strongroom slot list")
         if self.development:
             raise PolicyError("a development store hides nothing: a slot beside its public root would promise that")
         return self._with_slots((*self.slots, slot), recipients=self.recipients)
 
     def without_slot(self, label: str) -> Self:
-        """One way less. Who knew it knows this root: rotate it. NotFoundError when there is none of this label."""
-        left = tuple(slot for slot in self.slots if slot.label != label or not label)
+        """One way less, and others for its key. Who knew it knows this root: rotate it. NotFoundError for no slot."""
+        going = {getattr(slot, "public", b"") for slot in self.slots if slot.label == label}
+        left = tuple(slot for slot in self.slots if not label or getattr(slot, "public", None) not in going)
         if len(left) == len(self.slots):
             raise NotFoundError(f"there is no slot {label!r}", hint="strongroom slot list")
         return self._with_slots(left, recipients=self.recipients)

@@ -134,16 +134,22 @@ def slot_add(session: Session, label: str, suite: str, *, ignored: bool, **ways:
 @click.argument("label")
 @verb
 def slot_remove(session: Session, label: str) -> None:
-    """Take the slot LABEL away. Whoever had it knew the root: it is rotated, and every keyset is listed as exposed."""
-    from strongroom.keystore.slots import remove_slot
+    """Take the slot LABEL away. Whoever had it knew the root: it is rotated, and every keyset is listed as exposed.
+
+    Other slots of the same public key go with it.
+    """
+    from strongroom.keystore.slots import list_slots, remove_slot
 
     keystore = session.open()
+    before = [row.label for row in list_slots(keystore)]
     with counted("root") as progress:
         done = remove_slot(keystore, label, progress=progress)
+    left = {row.label for row in list_slots(keystore)}
     if session.as_json:
         output.write_json({"label": label, "root": done.number, "pin": done.pin, "add": list(done.to_add)})
         return
-    output.tell(f"removed slot {label}: root {done.number} is the newest; the new pin is {done.pin}")
+    gone = ", ".join(each for each in before if each not in left)
+    output.tell(f"removed slot {gone}: root {done.number} is the newest; the new pin is {done.pin}")
     output.tell("next: strongroom exposed lists what could be read, strongroom rotate --exposed replaces it")
     _to_share(keystore.base)
 
