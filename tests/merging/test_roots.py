@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from strongroom.errors import IntegrityError, StateError, StrongroomError
@@ -130,6 +132,26 @@ def test_a_keyset_that_only_the_old_branch_has_counts_once_it_is_named(here: Clo
         assert keystore.fernet("new").decrypt(token) == b"side"
         keystore.rotate("new")
     assert here.run("--json", "adopt").json == {"waiting": []}
+
+
+def test_a_keyset_that_is_adopted_is_exposed_to_whom_the_old_root_was_exposed_to(here: Clone, tmp_path: Path) -> None:
+    """It was made after he left, and under the root that he knew: whoever fetched that branch reads it with that."""
+    theirs = here.clone(tmp_path / "theirs")
+    assert here.run("root", "rotate", "--exposed", "an admin left").status == 0
+    assert here.run("rotate", "--exposed", "--now").status == 0
+    here.commit("an admin left")
+    for name in ("new", "newer"):
+        assert theirs.run("create", name, "--type", "fernet").status == 0
+    theirs.commit("theirs, where nobody had heard of it")
+    here.git("fetch", "--quiet", str(theirs.top), "main")
+    here.git("merge", "--quiet", "--no-edit", "FETCH_HEAD")
+    ran = here.run("adopt", "new", "newer")
+    assert "new could be read by whom the older root was exposed to: strongroom exposed" in ran.stderr
+    assert ran.stderr.count("strongroom.exposures.json") == 1, "what is to be shared names it once"
+    rows = {row["name"]: row["replaced"] for row in here.run("--json", "exposed").json["keysets"]}
+    assert (rows["box"], rows["new"], rows["newer"]) == (True, False, False)
+    assert "rotated 2 keysets: new, newer" in here.run("rotate", "--exposed", "--now").stderr
+    assert here.run("exposed").status == 0
 
 
 def with_slot(here: Clone, label: str) -> None:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from strongroom.errors import NotFoundError, PolicyError, StrongroomError
 from strongroom.keystore import acts
+from strongroom.keystore.exposures import EXPOSURES, note_of_adopted
 from strongroom.keystore.facade import KeyStore
 from strongroom.model.codec import decode
 from strongroom.model.names import KeysetName, Revision, parse_name
@@ -24,11 +25,15 @@ _Read = TypeVar("_Read", Record, GroupRecord)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """A keyset or a group that is under the newest root now; `look` is the command that shows it."""
+    """A keyset or a group that is under the newest root now; `look` is the command that shows it.
+
+    `noted` is the record of exposures, where it had to say that somebody who left could read this keyset, too.
+    """
 
     name: KeysetName
     path: Path | None
     look: str
+    noted: Path | None = None
 
 
 def adoptable(keystore: KeyStore) -> tuple[KeysetName, ...]:
@@ -43,7 +48,8 @@ def adoptable(keystore: KeyStore) -> tuple[KeysetName, ...]:
 
 def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Adopted, ...]:
     """Put these under the newest root. Whoever knew the older one, a removed admin too, could have made them: a group's
-    public key decides who reads what is published to it.
+    public key decides who reads what is published to it. Whoever that older root was exposed to could read the keyset,
+    whenever it was made: it is noted as exposed.
 
     NotFoundError for one that needs no adopting; as every write ExposedRootError, StaleError, StoreError.
     """
@@ -59,13 +65,14 @@ def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Adopted, ...]:
     keystore.sealed.check_writable()
     adopted = []
     for record in records:
+        noted = _noted(keystore, found, record)
         old = found.roots.rewrapped(record)
         keyset = old.as_revision(Revision(old.revision + 1))
         found.store.write(keyset.name, found.roots.written(keyset), replaces=old.revision)
         acts.record("adopted", keyset=keyset.name, revision=keyset.revision)
         keystore.show(keyset.name)  # the witness learns of it
         path = keystore.path_of(keyset.name)
-        adopted.append(Adopted(name=keyset.name, path=path, look=f"strongroom show {keyset.name}"))
+        adopted.append(Adopted(name=keyset.name, path=path, look=f"strongroom show {keyset.name}", noted=noted))
     for each in groups:
         group = found.groups.adopt(each)
         acts.record("adopted", group=group.name, revision=group.revision)
@@ -73,6 +80,18 @@ def adopt(keystore: KeyStore, names: Sequence[str]) -> tuple[Adopted, ...]:
         adopted.append(Adopted(name=place_of(group.name), path=path, look="strongroom worker list"))
     keystore.changed()
     return tuple(adopted)
+
+
+def _noted(keystore: KeyStore, found: _Found, record: Record) -> Path | None:
+    """Note it as exposed before it counts; the file where that was written."""
+    if record.keyset.name == EXPOSURES:
+        return None
+    note = note_of_adopted(keystore.sealed, record.keyset, found.roots.number(record.root))
+    if note is None:
+        return None
+    found.store.write(EXPOSURES, found.roots.written(note), replaces=Revision(note.revision - 1))
+    keystore.show(EXPOSURES)
+    return keystore.path_of(EXPOSURES)
 
 
 def _needed(record: _Read | None, what: str, look: str) -> _Read:

@@ -107,25 +107,38 @@ def note_of(store: SealedStore, exposure: Exposure, keysets: Sequence[Keyset]) -
     if len(ahead) > _AHEAD:  # then whatever is made until that moment comes counts as known, too
         exposure, ahead = replace(exposure, time=Timestamp(max(version.created for version in everything))), []
     old = next((keyset for keyset in keysets if keyset.name == EXPOSURES), None)
-    taken = set() if old is None else set(old.key_ids)
-    made = old
-    for start in range(0, max(len(ahead), 1), _AT_ONCE):
-        version = _version(
-            store, exposure, ahead[start : start + _AT_ONCE], 1 if made is None else made.next_number, taken
+    made = _noting(store, old, exposure, ahead)
+    return made.as_revision(Revision(1 if old is None else old.revision + 1))
+
+
+def note_of_adopted(store: SealedStore, keyset: Keyset, root: int) -> Keyset | None:
+    """The next revision of it where `keyset` comes from a branch under `root`: whoever could read that root could read
+    what was made under it, later too. None where nobody could who should not, or where it says so already."""
+    noted = [each for each in exposures(store) if each.root >= root]
+    if not noted:
+        return None
+    old = made = store.load(EXPOSURES).keyset
+    for each in noted:
+        if ahead := [version.key_id for version in keyset.versions if not each.covers(version)]:
+            made = _noting(store, made, each, ahead)
+    return None if made is old else made.as_revision(Revision(old.revision + 1))
+
+
+def _noting(store: SealedStore, made: Keyset | None, exposure: Exposure, ahead: Sequence[KeyId]) -> Keyset:
+    """With one exposure more, in as many versions as it takes."""
+    parts = [ahead[start : start + _AT_ONCE] for start in range(0, max(len(ahead), 1), _AT_ONCE)]
+    if made is None:
+        made = Keyset.created(
+            EXPOSURES,
+            _version(store, exposure, parts.pop(0), 1, set()),
+            type=KeyType.SECRET,
+            purpose=Purpose.SECRET,
+            policy=Policy(rotate_every=None, propagation=None),
+            now=exposure.time,
         )
-        taken.add(version.key_id)
-        if made is None:
-            made = Keyset.created(
-                EXPOSURES,
-                version,
-                type=KeyType.SECRET,
-                purpose=Purpose.SECRET,
-                policy=Policy(rotate_every=None, propagation=None),
-                now=exposure.time,
-            )
-        else:
-            made = made.add(version)
-    return made if made is None else made.as_revision(Revision(1 if old is None else old.revision + 1))
+    for part in parts:
+        made = made.add(_version(store, exposure, part, made.next_number, set(made.key_ids)))
+    return made
 
 
 def _version(store: SealedStore, exposure: Exposure, ahead: Sequence[KeyId], number: int, taken: set[KeyId]) -> Version:

@@ -96,4 +96,7 @@ def adopt(session: Session, names: tuple[str, ...]) -> None:
         return
     for each in adopted:
         output.tell(f"{each.name} is under the newest root now; look at it with '{each.look}'")
-    views.to_share(str(each.path) for each in adopted if each.path is not None)
+        if each.noted is not None:
+            output.tell(f"{each.name} could be read by whom the older root was exposed to: strongroom exposed")
+    paths = [path for each in adopted for path in (each.path, each.noted) if path is not None]
+    views.to_share(dict.fromkeys(map(str, paths)))
