@@ -19,7 +19,7 @@ def prepare(*, instance: models.Model, raw: bool = False, **_: Any) -> None:
     if not raw:
         return
     held = vars(instance)
-    for field in instance._meta.concrete_fields:
+    for field in instance._meta.local_concrete_fields:  # a parent's are in a fixture of their own
         if isinstance(field, IndexColumn) or getattr(field, "context_names", None):
             held[field.attname] = field.pre_save(instance, add=True)
 

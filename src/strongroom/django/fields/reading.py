@@ -14,6 +14,7 @@ from django.db import connections, models
 from django.db.models import DEFERRED, F
 from django.db.models.expressions import Col
 from django.db.models.query_utils import DeferredAttribute
+from django.db.models.signals import class_prepared, post_init
 
 from strongroom.django.fields.binding import associated_data
 from strongroom.django.fields.plaintext import START
@@ -116,6 +117,15 @@ def open_in_row(*, instance: models.Model, **_: Any) -> None:
                 del held[field.attname]
 
 
+def open_rows_of(*, sender: type[models.Model], **_: Any) -> None:
+    """Do so for a model that has such cells, be they of a model that it is a proxy or a child of."""
+    if any(getattr(field, "context_names", None) for field in sender._meta.concrete_fields):
+        post_init.connect(open_in_row, sender=sender)
+
+
+class_prepared.connect(open_rows_of, dispatch_uid="strongroom.fields.open_rows_of")
+
+
 class Cell(F):
     """`annotate(cell=Cell("ssn"))`: the bytes of an encrypted column as they are in the database."""
 
@@ -157,7 +167,9 @@ class SealedAttribute(DeferredAttribute):
     def _fetch(self, instances: list[models.Model], *, skip: bool = False) -> None:
         field = self.field
         alias = instances[0]._state.db or "default"
-        missing = {each.pk: each for each in instances if field.attname not in vars(each)}
+        # the key of the row that has the column: with two parents, only one of them has the instance's own
+        key = field.model._meta.pk.attname
+        missing = {getattr(each, key): each for each in instances if field.attname not in vars(each)}
         rows = field.model._base_manager.using(alias).filter(pk__in=missing)
         beside = field.plain_column
         # a cell is bound to what its row has in the database, whatever the instance has by now

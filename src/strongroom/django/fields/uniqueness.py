@@ -41,8 +41,9 @@ def check_older(column: Any, older: Sequence[bytes], row: models.Model | None, c
                 hint=f"manage.py strongroom reencrypt {column.source}",
             )
         return
-    if row.pk is not None:
-        rows = rows.exclude(pk=row.pk)
+    key = getattr(row, column.model._meta.pk.attname)  # an instance with two parents has a key in each
+    if key is not None:
+        rows = rows.exclude(pk=key)
     for others in column.unique_with:
         named: list[Any] = [row._meta.get_field(name) for name in others]
         beside = {field.name: getattr(row, field.attname) for field in named}

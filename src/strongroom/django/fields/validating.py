@@ -87,7 +87,7 @@ class UniqueInSerializer:
         rows = model._default_manager.filter(**{self._field.name: value})
         instance = getattr(serializer_field.parent, "instance", None)
         if isinstance(instance, models.Model):
-            rows = rows.exclude(pk=instance.pk)
+            rows = rows.exclude(pk=getattr(instance, model._meta.pk.attname))
         if rows.exists():
             error: ValidationError = model().unique_error_message(model, (self._field.name,))
             raise error
