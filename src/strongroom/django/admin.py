@@ -29,6 +29,14 @@ class _Shown:
         self.__name__ = field.name
         self.short_description = field.verbose_name  # the names are Django's
 
+    def opens(self, row: models.Model) -> bool:
+        """Whether the row has a value there."""
+        try:
+            getattr(row, self.field.attname)
+        except StrongroomError:
+            return False
+        return True
+
     def __call__(self, row: models.Model) -> Any:
         try:
             value = getattr(row, self.field.attname)
@@ -55,6 +63,20 @@ class SealedAdmin(_Base):
         links = super().get_list_display_links(request, list_display)
         by_name = {each.__name__: each for each in list_display if isinstance(each, _Shown)}
         return None if links is None else [by_name.get(each, each) for each in links]
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """The list; its encrypted columns are for editing where `list_editable` says so and all their cells open."""
+        changelist: Any = super().get_changelist_instance(request)
+        names = set(changelist.list_editable)
+        editable = [each for each in changelist.list_display if isinstance(each, _Shown) and each.__name__ in names]
+        closed = [each for each in editable if not all(map(each.opens, changelist.result_list))]
+        if closed:  # a form wants every value
+            changelist.list_editable = ()
+            listed = ", ".join(str(each.short_description) for each in closed)
+            self.message_user(request, f"This list is not for editing: cells of {listed} do not open", messages.WARNING)
+        else:
+            changelist.list_display = [each.__name__ if each in editable else each for each in changelist.list_display]
+        return changelist
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The list; without what was searched for where that cannot be looked up, with the reason."""

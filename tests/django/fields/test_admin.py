@@ -23,7 +23,8 @@ ADA, BOB = "078-05-1120", "219-09-9999"
 
 
 class StudentAdmin(SealedAdmin):
-    list_display = ("name", "ssn", "born")
+    list_display = ("name", "ssn", "born", "nickname", "note")
+    list_editable = ("nickname", "note")
     list_display_links = ("ssn",)
     search_fields = ("name", "ssn__exact")
 
@@ -145,3 +146,21 @@ def test_what_cannot_be_looked_up_or_encrypted_leads_back_to_the_list_with_the_r
         assert told.redirect_chain == [("/admin/school/student/", 302)]
         assert b"suspended" in told.content
     assert [row.name for row in Student.objects.all()] == ["Ada"]
+
+
+def test_a_list_that_is_for_editing_has_encrypted_columns_in_its_form(school: KeyStore, client: Client) -> None:
+    rows = [Student.objects.create(name=name, nickname=name[:1], note="n") for name in ("Ada", "Bob")]
+    page = "/admin/school/student/"
+    shown = client.get(page).content.decode()
+    sent: dict[str, Any] = {"form-TOTAL_FORMS": 2, "form-INITIAL_FORMS": 2, "_save": "Save"}
+    for number, row in enumerate(reversed(rows)):
+        prefix = f"form-{number}"
+        sent |= {f"{prefix}-id": row.pk, f"{prefix}-nickname": row.nickname, f"{prefix}-note": row.note}
+        assert f'name="{prefix}-nickname" value="{row.nickname}"' in shown
+    assert client.post(page, {**sent, "form-0-nickname": "Z"}).status_code == 302
+    assert [each.nickname for each in Student.objects.order_by("pk")] == ["A", "Z"]
+    put("school_student", "nickname", rows[0].pk, b"broken")
+    told = client.post(page, {**sent, "form-0-note": "other"}).content.decode()
+    assert "This list is not for editing: cells of nickname do not open" in told
+    assert "does not open: school.Student.nickname" in told
+    assert "other" not in Student.objects.values_list("note", flat=True)
