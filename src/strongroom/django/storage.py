@@ -21,7 +21,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from os import PathLike
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 from django.core.files.base import File
 from django.core.files.storage import Storage, storages
@@ -90,7 +90,7 @@ class EncryptedStorage(Storage):
             )
         file: File[Any] = self.opened(name)
         if "b" not in mode:  # text is UTF-8, as what is saved as text becomes
-            file = File(cast("Any", io.TextIOWrapper(cast("Any", file.file), "utf-8")), file.name)
+            file = _OpenedFile(self, io.TextIOWrapper(cast("Any", file.file), "utf-8"), name)
         file.mode = mode
         return file
 
@@ -105,7 +105,7 @@ class EncryptedStorage(Storage):
         except BaseException:
             source.close()
             raise
-        return File(cast("Any", plain), os.fspath(name))
+        return _OpenedFile(self, plain, name)
 
     def sealed(self, name: str, content: File[Any]) -> Iterator[bytes]:
         """The ciphertext of this content under this name, piece by piece, for those who write it by other means."""
@@ -212,6 +212,22 @@ def encrypted_storages() -> dict[str, EncryptedStorage]:
         if isinstance(kind, type) and issubclass(kind, EncryptedStorage):
             found[alias] = cast("EncryptedStorage", storages[alias])
     return found
+
+
+class _OpenedFile(File):  # type: ignore[type-arg]  # generic in the stubs, not in Django
+    """A file as `open` gives it. Once closed it is opened again by its storage: Django would look for a path."""
+
+    def __init__(self, storage: EncryptedStorage, plain: Any, name: str) -> None:
+        super().__init__(plain, os.fspath(name))
+        self._storage = storage
+
+    def open(self, mode: str | None = None, *_: Any, **__: Any) -> Self:
+        if self.closed:
+            again = self._storage.open(cast("str", self.name), mode or self.mode)
+            self.file, self.mode = again.file, again.mode
+        else:
+            self.seek(0)
+        return self
 
 
 class _Sealed(io.RawIOBase):
