@@ -111,8 +111,13 @@ class Site(Reader):
             yield control
 
     def elsewhere(self) -> dict[str, str]:
-        """The files that other environments of this repository list, with the data directory of each."""
-        others = [data for data in discovery.environments(self.root) if data != self.place.data]
+        """The files that other environments of this repository list, with the data directory of each.
+
+        Of BlackBox's own two directories one is what was left behind by a move.
+        """
+        here = self.place.data
+        same = layout.DATA_DIRECTORIES if here in layout.DATA_DIRECTORIES else (here,)
+        others = [data for data in discovery.environments(self.root) if data not in same]
         return {name: data for data in others for name in Registry(self.tree, data).files_or_none()}
 
     def check_own(self, plains: Collection[str]) -> None:

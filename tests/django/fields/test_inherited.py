@@ -48,12 +48,27 @@ with isolate_apps("strongroom.django"):
         class Meta:
             app_label = APP
 
+    class Guest(Person):
+        person = models.OneToOneField(Person, models.CASCADE, parent_link=True, primary_key=True)
+        wish = encrypted(models.TextField(blank=True), keyset="columns", context="person_id")
+
+        class Meta:
+            app_label = APP
+
 
 @pytest.fixture(autouse=True)
 def models_of_three_tables(tmp_path: Path) -> Iterator[None]:
     keysets = {"columns": "aes256-gcm", "index": "hmac-sha256"}
-    with tables(of_its_own(tmp_path), Person, Account, Holder), override_keystore(keysets):
+    with tables(of_its_own(tmp_path), Person, Account, Holder, Guest), override_keystore(keysets):
         yield
+
+
+def test_a_child_with_a_link_of_its_own_has_the_fields_of_both() -> None:
+    parent = Person.objects.create(town="a", note="told")
+    guest = Guest(person=parent, wish="tea")
+    guest.save_base(raw=True)
+    read = Guest.objects.get()
+    assert (read.town, read.note, read.wish) == ("a", "told", "tea")
 
 
 @pytest.mark.parametrize("kind", [Known, Holder])

@@ -17,6 +17,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models.expressions import Value
 from django.db.models.query_utils import DeferredAttribute
+from django.db.models.signals import post_init
 from django.utils.functional import cached_property
 
 from strongroom.django.fields.binding import Context, DefaultId, InRow, Row, associated_data, context_of, keyset_of
@@ -32,7 +33,7 @@ from strongroom.django.fields.plaintext import SUFFIX as PLAINTEXT
 from strongroom.django.fields.plaintext import plaintext_column
 from strongroom.django.fields.possible import check_possible, check_replacing
 from strongroom.django.fields.raw_cells import as_bytes
-from strongroom.django.fields.reading import SealedAttribute, open_rows_of
+from strongroom.django.fields.reading import SealedAttribute, open_in_row
 from strongroom.django.fields.refreshing import surround
 from strongroom.django.fields.types import AnyField
 from strongroom.django.fields.validating import UniqueInSerializer, ask_by_value
@@ -101,7 +102,8 @@ class SealedField(SealedColumn):
             return
         surround(cls)
         ask_by_value(cls)
-        open_rows_of(sender=cls)
+        if self.context_names is not None:  # not `open_rows_of`: the parents are not known yet
+            post_init.connect(open_in_row, sender=cls)
         if self.blind_index is not None:
             column = column_for(self.blind_index, self, unique=self.given_options["_unique"])
             if any(field.name == name + SUFFIX for field in cls._meta.local_fields):
