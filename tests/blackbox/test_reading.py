@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from strongroom.blackbox import Repository
-from strongroom.errors import BlackBoxError, FormatError, NotFoundError, OpenPGPError, PathError
+from strongroom.errors import BlackBoxError, CannotOpenError, FormatError, NotFoundError, OpenPGPError, PathError
 from strongroom.openpgp.engine import Engine
 from tests.blackbox.conftest import snapshot
 from tests.support.gpg import GpgHome
@@ -112,6 +112,19 @@ def test_a_ciphertext_that_was_tampered_with_gives_nothing(filled: Repository) -
     with pytest.raises((OpenPGPError, FormatError)):
         filled.read("one.txt")
     assert snapshot(filled.root) == before
+
+
+@pytest.mark.parametrize("name", ["secret", "key", "e", "message.gpg.txt"])
+def test_a_failure_names_the_file_even_where_its_name_is_a_word_of_the_message(
+    filled: Repository, only_alice: tuple[str, ...], bob: GpgHome, name: str
+) -> None:
+    (filled.root / name).write_bytes(b"content")
+    filled.register(name, approved=only_alice)
+    (filled.root / f"{name}.gpg").write_bytes(bob.encrypt(b"for bob alone", bob.fingerprint))
+    for read in (lambda: filled.read(name), filled.decrypt_all):
+        with pytest.raises(CannotOpenError) as caught:
+            read()
+        assert str(caught.value).count(repr(name)) == 1
 
 
 def test_a_planted_gpg_conf_is_not_obeyed(filled: Repository, tmp_path: Path, bob: GpgHome, alice: GpgHome) -> None:

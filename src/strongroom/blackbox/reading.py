@@ -141,6 +141,7 @@ def about(name: str) -> Iterator[None]:
     try:
         yield
     except StrongroomError as error:
-        if repr(name)[1:-1] in str(error):
+        said = str(error)
+        if repr(name) in said or repr(f"{name}.gpg") in said:  # in quotes: `secret` and `key` are words of ours, too
             raise
         raise type(error)(f"{name!r}: {error}", hint=error.hint) from None
