@@ -77,6 +77,7 @@ def test_where_git_would_convert_a_ciphertext_no_verb_writes_one(
 
 def test_a_conflict_is_settled_by_a_person_and_not_by_an_update(filled: Repository, only_alice: Approved) -> None:
     mine, other = (f"{name}.gpg" for name in MANY[:2])
+    (filled.root / ".git" / "info" / "attributes").write_text("*.gpg binary\n")  # else one with no NUL gets markers
     filled.write(MANY[0], SecretBytes(b"theirs"), approved=only_alice, commit=False)
     git(filled.root, "stash", "push", "--quiet")
     filled.write(MANY[0], SecretBytes(b"mine"), approved=only_alice)
