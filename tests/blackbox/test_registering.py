@@ -136,6 +136,17 @@ class TestRegistering:
         with pytest.raises(ExistsError, match="registered already"):
             repo.register("a", approved=only_alice)
 
+    def test_what_a_killed_process_had_staged_is_gone_on_with(self, repo: Repository, only_alice: Approved) -> None:
+        _plain(repo, "a")
+        repo.register("a", approved=only_alice, commit=False)
+        git(repo.root, "add", "--all")  # as if the kill had come between the two calls of git
+        done = repo.register("a", approved=only_alice)
+        assert done.committed
+        assert _subjects(repo.root)[0] == "registered in blackbox: a"
+        assert git(repo.root, "status", "--porcelain", "--", "a.gpg", ".gitignore") == b""
+        with pytest.raises(ExistsError, match="registered already"):
+            repo.register("a", approved=only_alice)
+
     def test_a_plaintext_that_was_changed_since_the_kill_stays(self, repo: Repository, only_alice: Approved) -> None:
         _plain(repo, "a")
         repo.register("a", approved=only_alice, commit=False)

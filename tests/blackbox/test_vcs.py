@@ -230,6 +230,13 @@ def test_what_git_would_convert_is_named_and_nothing_else(root: Path, said: str)
         control.check_kept(["deep/a b", "deep/a b.gpg"])
 
 
+def test_where_git_cannot_be_asked_nothing_is_said_about_conversion(root: Path) -> None:
+    (root / ".gitattributes").write_text("* text\n")
+    _git(root, PATH="/nowhere").check_kept(["f.gpg"])
+    with pytest.raises(GitError, match="no git"):
+        _git(root, PATH="/nowhere").stage(["f.gpg"])
+
+
 @pytest.mark.parametrize("kind", ["hg", "svn"])
 def test_hg_and_svn_are_read_only(tmp_path: Path, kind: str) -> None:
     (tmp_path / f".{kind}").mkdir()

@@ -121,6 +121,11 @@ class Git:
         found = (self.run("ls-files", "-z", "--cached", "--", *some) for some in _portions(names))
         return frozenset(_names(b"".join(found))).intersection(names)
 
+    def committed(self, names: Sequence[str]) -> frozenset[str]:
+        asked = _portions(names) if self._born() else ()
+        found = (self.run("ls-tree", "-z", "--name-only", "HEAD", "--", *some) for some in asked)
+        return frozenset(_names(b"".join(found))).intersection(names)
+
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
         # check-ignore takes its paths literally and refuses the option that says so; behind ./ no colon is magic.
         # It answers 1 for "none".
@@ -132,7 +137,12 @@ class Git:
         asked = [name for name in names if name.endswith(_BYTES)]
         if not asked:
             return
-        fields = self.run("check-attr", "-z", "--stdin", *_ATTRIBUTES, stdin=_list(asked)).split(b"\0")
+        try:
+            fields = self.run("check-attr", "-z", "--stdin", *_ATTRIBUTES, stdin=_list(asked)).split(b"\0")
+        except (
+            GitError
+        ):  # no git, or not our repository: what a commit wants, a file that is only written can do without
+            return
         said: dict[str, dict[str, str]] = {}
         for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
             said.setdefault(os.fsdecode(path), {})[os.fsdecode(attribute)] = os.fsdecode(value)
@@ -188,10 +198,7 @@ class Git:
         gone = [name for name in names if not os.path.lexists(self._root / name)]
         if not gone:
             return list(names)
-        asked = _portions(gone) if self._born() else ()
-        committed = {
-            name for some in asked for name in _names(self.run("ls-tree", "-z", "--name-only", "HEAD", "--", *some))
-        }
+        committed = self.committed(gone)
         return [name for name in names if name not in gone or name in committed]
 
     def run(self, *arguments: str, stdin: bytes = b"", fine: Sequence[int] = (0,), literal: bool = True) -> bytes:

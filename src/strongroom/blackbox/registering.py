@@ -147,13 +147,13 @@ def deregister(
 
 
 def _begun(site: Site, control: VersionControl, plains: Sequence[str]) -> frozenset[str]:
-    """Those that are listed and sealed already, and that git does not have: a kill came between."""
+    """Those that are listed and sealed already, and in no commit, staged or not: a kill came between."""
     listed = frozenset(site.files())
     sealed = [f"{plain}.gpg" for plain in plains if plain in listed and site.tree.exists(f"{plain}.gpg")]
     if control.kind != "git" or not sealed:
         return frozenset()
-    tracked = control.tracked(sealed)
-    return frozenset(name.removesuffix(".gpg") for name in sealed if name not in tracked)
+    committed = control.committed(sealed)
+    return frozenset(name.removesuffix(".gpg") for name in sealed if name not in committed)
 
 
 def _check_same(site: Site, plaintexts: Mapping[str, SecretBytes]) -> None:

@@ -31,6 +31,10 @@ class VersionControl(Protocol):
         """Those of the files that are in the index, and so in the next commit."""
         ...
 
+    def committed(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of the files that are in the last commit."""
+        ...
+
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
         """Those of the names that stay out of the index if they are not in it yet."""
         ...
@@ -74,6 +78,9 @@ class NoControl:
     def tracked(self, names: Sequence[str]) -> frozenset[str]:
         return frozenset()
 
+    def committed(self, names: Sequence[str]) -> frozenset[str]:
+        return frozenset()
+
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
         return frozenset(names)
 
@@ -101,6 +108,9 @@ class OtherControl:
         self._refuse()
 
     def tracked(self, names: Sequence[str]) -> frozenset[str]:
+        self._refuse()
+
+    def committed(self, names: Sequence[str]) -> frozenset[str]:
         self._refuse()
 
     def ignored(self, names: Sequence[str]) -> frozenset[str]:
