@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,21 @@ def _ring_of(repo: Repository, *keys: bytes) -> None:
     """Overwrite the tracked keyring, as whoever can write to the repository may: a row of keys in the old format."""
     (repo.data / "pubring.kbx").unlink(missing_ok=True)
     (repo.data / "pubring.gpg").write_bytes(b"".join(keys))
+
+
+def test_a_key_whose_encryption_subkey_has_expired_is_refused_for_that(
+    repo: Repository, gpg_homes: GpgHomes, engine_of: EngineOf
+) -> None:
+    edna = gpg_homes()
+    edna.generate("Edna <edna@example.org>", kind="sign-only")
+    quiet = ("--pinentry-mode", "loopback", "--passphrase", "")
+    edna.run(*quiet, "--quick-add-key", edna.fingerprint, "cv25519", "encr", "seconds=1")
+    while b"[expired:" not in edna.run("--list-options", "show-unusable-subkeys", "--list-keys").stdout:
+        time.sleep(0.2)
+    before = snapshot(repo.root)
+    with pytest.raises(RecipientError, match="cannot receive: its encryption subkey expired on "):
+        repo.add_admin(engine_of(edna).certificate(edna.fingerprint), label="edna@example.org")
+    assert snapshot(repo.root) == before
 
 
 class TestWhatTheUsersOwnRingKnowsOfAKey:

@@ -75,6 +75,8 @@ def check_addition(
     if meant.fingerprint != certificate.fingerprint:
         raise RecipientError(f"{label!r} would mean {meant.label}, not {certificate.label}")
     if problem := meant.problem(at):  # the keyring may know of a revocation that the certificate at hand does not
+        if not meant.encryption_subkeys:  # gpg leaves an expired one out of what it exports, and knows of it still
+            problem = certificate.problem(at) or problem
         raise RecipientError(f"{meant.label} cannot receive: {problem}")
     shadowed = [
         name
