@@ -145,6 +145,15 @@ class TestScheduledDestruction:
         merged = unite(base, ours, base.with_labels({"a": "b"}), now=later(4)).keyset
         assert merged.version(1).destroy_at is None
 
+    def test_nor_does_another_time_on_the_other_branch_bring_it_back(self) -> None:
+        base = doomed(self.base, 1, now=later(2), wait_s=self.week, reason="no longer used")
+        ours = spared(base, 1, now=later(3))
+        theirs = doomed(base, 1, now=later(4), wait_s=2 * self.week, reason="not before the audit")
+        for one, other in ((ours, theirs), (theirs, ours)):
+            merged = unite(base, one, other, now=later(5))
+            assert merged.keyset.version(1).destroy_at is None
+            assert any("it is spared" in note for note in merged.notes)
+
     def test_a_schedule_outlives_a_suspension_on_the_other_branch(self) -> None:
         ours = doomed(self.base, 1, now=later(2), wait_s=self.week, reason="no longer used")
         theirs = self.base.suspend(1, now=later(3), reason="a doubt")

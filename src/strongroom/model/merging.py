@@ -165,7 +165,7 @@ def _version(base: Version | None, ours: Version, theirs: Version, *, now: Times
     sealed = None
     if state is not KeyState.DESTROYED and ours.sealed is not None and theirs.sealed is not None:
         sealed = min(ours.sealed, theirs.sealed)  # the same material, whichever: one that both sides would choose
-    return _doomed(replace(chosen, sealed=sealed), base, ours, theirs)
+    return _doomed(replace(chosen, sealed=sealed), base, ours, theirs, note=note)
 
 
 def _settled(version: Version, base: Version) -> bool:
@@ -177,12 +177,17 @@ def _moves(version: Version) -> tuple[object, ...]:
     return version.state, version.changed, version.promote_at, version.reason, version.destroy_at
 
 
-def _doomed(version: Version, base: Version | None, ours: Version, theirs: Version) -> Version:
+def _doomed(version: Version, base: Version | None, ours: Version, theirs: Version, *, note: partial[None]) -> Version:
     """With the destruction that either branch scheduled since the base, and without one that either called off."""
     before = None if base is None else (base.destroy_at,)
     at, both = _three_way(before, ours.destroy_at, theirs.destroy_at)
-    if both:
-        at = max(each for each in (ours.destroy_at, theirs.destroy_at) if each is not None)
+    moments = [each for each in (ours.destroy_at, theirs.destroy_at) if each is not None]
+    if both and (base is None or len(moments) == 2):
+        at = max(moments)
+    elif both and version.state is not KeyState.DESTROYED:
+        # somebody still needs it; what is destroyed never comes back, and another may schedule it again
+        at = None
+        note("is spared on one branch and to be destroyed at another time on the other: it is spared")
     if at is None or version.state is KeyState.DESTROYED:
         return replace(version, destroy_at=None)
     # what is doomed protects nothing: it is as if it had been scheduled after the promotion
