@@ -139,9 +139,7 @@ class Git:
             return
         try:
             fields = self.run("check-attr", "-z", "--stdin", *_ATTRIBUTES, stdin=_list(asked)).split(b"\0")
-        except (
-            GitError
-        ):  # no git, or not our repository: what a commit wants, a file that is only written can do without
+        except GitError:  # no git, or not our repository: a file that is only written can do without either
             return
         said: dict[str, dict[str, str]] = {}
         for path, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
