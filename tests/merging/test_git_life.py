@@ -357,8 +357,8 @@ class Branches(RuleBasedStateMachine):
                 assert state == sterner(mine, other)
                 continue
             alone, at = (mine, ours_at) if mine is not None else (other, theirs_at)
-            if at < max(ours_at, theirs_at) and alone == "active":
-                assert state == "pre-activation"  # whoever knew the older root could have made it
+            if at < max(ours_at, theirs_at) and alone in {"active", "pre-activation"}:
+                assert state == "deactivated"  # whoever knew the older root could have made it, and reads it
                 assert merged.primary != key_id
             else:
                 assert state == alone

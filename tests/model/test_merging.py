@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from strongroom._encoding import Timestamp
-from strongroom.errors import ConflictError, StrongroomError
+from strongroom.errors import ConflictError, StateError, StrongroomError
 from strongroom.model import dooming
 from strongroom.model.dooming import doomed, doomed_whole, spared
 from strongroom.model.keyset import Keyset
@@ -247,7 +247,10 @@ class TestSubdued:
                         assert one.sealed is not None
                         assert one.destroy_at is None
                         assert one.state is not KeyState.DESTROYED
-        assert merged.by_key_id(KeyId(0xBAD)).state is KeyState.PRE_ACTIVATION
+        foreign = merged.by_key_id(KeyId(0xBAD))
+        assert foreign.state is KeyState.DEACTIVATED
+        with pytest.raises(StateError):  # who knew the replaced root reads it, whoever made it
+            merged.promote(foreign.number, now=later(300))
         assert unite(BASE, lead, subdued(shredded, lead), now=later(300)).keyset.protecting(later(300)).key_id == 0xA
         told = moved_by(shredded, lead)
         assert len(told) == 2

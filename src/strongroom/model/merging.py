@@ -25,6 +25,7 @@ from strongroom.model.version import Version
 
 _ABLE = frozenset({KeyState.PRE_ACTIVATION, KeyState.ACTIVE})
 """The states in which a promotion serves."""
+_REPLACED = "made under a root that was replaced"
 
 _TIGHTER = {"exportable": and_}
 """Fields of a policy that go one way only: of two values, the one that allows less."""
@@ -79,7 +80,8 @@ def subdued(old: Keyset, lead: Keyset) -> Keyset:
 
     A removed admin knows that root. Were a promotion or a policy of his taken over, data would go out under a key of
     his after he was removed (DESIGN section 7); were a destruction, the material would be lost to everybody. So
-    nothing in it promotes or destroys, and policy and labels are the lead's.
+    nothing in it promotes or destroys, and policy and labels are the lead's. A version that only it has is deactivated:
+    whoever made it, whoever knows that root reads it, and so nobody is to promote it later.
     """
     leading = _by_key_id(lead)
     versions = tuple(_subdued(each, leading.get(each.key_id)) for each in old.versions)
@@ -88,8 +90,9 @@ def subdued(old: Keyset, lead: Keyset) -> Keyset:
 
 def _subdued(version: Version, lead: Version | None) -> Version:
     if lead is None:
-        state = KeyState.PRE_ACTIVATION if version.state is KeyState.ACTIVE else version.state
-        return replace(version, state=state, promote_at=None, destroy_at=None)
+        if version.state in _ABLE:
+            version = replace(version, state=KeyState.DEACTIVATED, reason=_REPLACED)
+        return replace(version, promote_at=None, destroy_at=None)
     if version.state is KeyState.DESTROYED:
         return replace(lead, number=version.number)
     return replace(version, promote_at=lead.promote_at, destroy_at=lead.destroy_at)

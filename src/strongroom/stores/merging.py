@@ -205,7 +205,7 @@ def _brought_in(records: tuple[Record, Record], roots: Lineage) -> tuple[str, ..
             added = ", ".join(map(format_key_id, sorted(fresh)))
             notes.append(
                 f"{record.keyset.name!r} gets key ids {added} from a branch under root {roots.number(record.root)},"
-                " which was replaced: whoever knew it could have made them, so they promote nothing"
+                " which was replaced: whoever knew it could have made or read them, so they are deactivated"
             )
     return tuple(notes)
 
