@@ -22,11 +22,16 @@ def look_at_leaving(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[
     """Of a sealed store; other sources have nothing to say here."""
     if not isinstance(keystore.source, SealedStore):
         return
-    for look in (_removals(keystore, environ), _known(keystore), _identities(keystore)):
+    looks = {
+        "admins": _removals(keystore, environ),
+        "exposed": _known(keystore),
+        "worker groups": _identities(keystore),
+    }
+    for about, look in looks.items():
         try:
             yield from look
         except StrongroomError as error:
-            yield Finding(level="problem", about="admins", fact=str(error), hint=error.hint)
+            yield Finding(level="problem", about=about, fact=str(error), hint=error.hint)
 
 
 def _removals(keystore: KeyStore, environ: Mapping[str, str]) -> Iterator[Finding]:
