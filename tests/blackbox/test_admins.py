@@ -43,7 +43,9 @@ def test_a_key_whose_encryption_subkey_has_expired_is_refused_for_that(
     edna.generate("Edna <edna@example.org>", kind="sign-only")
     quiet = ("--pinentry-mode", "loopback", "--passphrase", "")
     edna.run(*quiet, "--quick-add-key", edna.fingerprint, "cv25519", "encr", "seconds=1")
-    while b"[expired:" not in edna.run("--list-options", "show-unusable-subkeys", "--list-keys").stdout:
+    for _ in range(300):
+        if b"[expired:" in edna.run("--list-options", "show-unusable-subkeys", "--list-keys").stdout:
+            break
         time.sleep(0.2)
     before = snapshot(repo.root)
     with pytest.raises(RecipientError, match="cannot receive: its encryption subkey expired on "):

@@ -93,6 +93,8 @@ def test_a_line_in_ones_own_list_brings_no_secret_of_another_environment(
         with nothing_changes(repo.root), pytest.raises(BlackBoxError, match=r"'db\.yml' is in two lists") as caught:
             verb(approved=(alice.fingerprint,))
         assert "blackbox-files.txt" in caught.value.hint
+    with nothing_changes(repo.root), pytest.raises(BlackBoxError, match="is in two lists"):
+        repo.deregister("db.yml")
     assert repo.update_all(approved=(alice.fingerprint,), only=["web.yml"], force=True).changed == ("web.yml.gpg",)
 
 

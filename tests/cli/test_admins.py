@@ -208,5 +208,5 @@ def test_slots_are_added_tried_and_taken_away_by_the_command_line(team: Path, ad
     for option, wrong, way in (("--hpke", "no key!", "--new FILE"), ("--rsa", "absent.pem", "--rsa FILE")):
         refused = program("slot", "add", "more", option, wrong, "--json", cwd=team, env=alice)
         assert (refused.status, way in refused.error["hint"]) == (1, True), refused.stderr
-    done("slot", "remove", "office", cwd=team, env=alice)
+    assert done("slot", "remove", "office", "--json", cwd=team, env=alice).json["removed"] == ["office"]
     assert [row["label"] for row in done("slot", "list", "--json", cwd=team, env=alice).json] == ["", "backup"]

@@ -48,7 +48,7 @@ def test_rotate_takes_a_name_or_due(store: Path) -> None:
     ran("create", "box", "--type", "fernet")
     for words in (["rotate"], ["rotate", "box", "--due"], ["rotate", "--due", "--exposed"]):
         assert "rotate takes a NAME" in ran(*words, status=USAGE)
-    assert "after its propagation" in ran("rotate", "--due", "--now", status=USAGE)
+    assert "when each is promoted" in ran("rotate", "--due", "--now", status=USAGE)
 
 
 def test_a_version_s_end_is_scheduled_and_spared(store: Path) -> None:

@@ -120,11 +120,13 @@ def deregister(
 ) -> Written:
     """Take a file off the list, remove its `.gpg`, and let git see a plaintext again; a plaintext stays as it is.
 
-    As the original; but only a registered file, and never the only copy: without a plaintext, a `.gpg` that git has not
-    in its index is a BlackBoxError. Without version control the `.gpg` stays. Git's history keeps every version.
+    As the original; but only a registered file, not one that another environment lists, too, and never the only copy:
+    without a plaintext, a `.gpg` that git has not in its index is a BlackBoxError. Without version control the `.gpg`
+    stays. Git's history keeps every version.
     """
     with site.steady(commit=commit, dry_run=dry_run) as control:
         plain = site.registry.writable(site.registry.registered(name), protected=protected)
+        site.check_own([plain])  # its .gpg is what the other has, too
         sealed = f"{plain}.gpg"
         there = site.tree.exists(sealed) and control.kind == "git"
         if there and not site.tree.exists(plain) and not control.tracked([sealed]):

@@ -74,8 +74,8 @@ class EncryptColumn(Operation):
         model = to_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
+        _check_not_atomic(schema_editor, model)
         before = from_state.apps.get_model(app_label, self.model_name)
-        _check_not_atomic(schema_editor, before)
         _begin(schema_editor, before, before._meta.get_field(self.name), model._meta.get_field(self.name))
         _seal_all(schema_editor.connection.alias, model._meta.get_field(self.name))
 
@@ -84,8 +84,8 @@ class EncryptColumn(Operation):
         model = from_state.apps.get_model(app_label, self.model_name)
         if not self.allow_migrate_model(schema_editor.connection.alias, model):
             return
+        _check_not_atomic(schema_editor, model)
         after = to_state.apps.get_model(app_label, self.model_name)
-        _check_not_atomic(schema_editor, after)
         sealed, plain = model._meta.get_field(self.name), after._meta.get_field(self.name)
         if sealed.column in _columns_of(schema_editor.connection, model):
             _reveal_all(schema_editor.connection.alias, sealed)
@@ -136,7 +136,7 @@ class DropPlaintext(Operation):
         connection = schema_editor.connection
         if not self.allow_migrate_model(connection.alias, model):
             return
-        _check_not_atomic(schema_editor, to_state.apps.get_model(app_label, self.model_name))
+        _check_not_atomic(schema_editor, model)
         sealed, plain = model._meta.get_field(self.name), model._meta.get_field(self.name + SUFFIX)
         if plain.column in _columns_of(connection, model):
             _seal_all(connection.alias, sealed)
@@ -156,7 +156,7 @@ class DropPlaintext(Operation):
         connection = schema_editor.connection
         if not self.allow_migrate_model(connection.alias, model):
             return
-        _check_not_atomic(schema_editor, from_state.apps.get_model(app_label, self.model_name))
+        _check_not_atomic(schema_editor, model)
         before = from_state.apps.get_model(app_label, self.model_name)
         final = before._meta.get_field(self.name)
         sealed, plain = model._meta.get_field(self.name), model._meta.get_field(self.name + SUFFIX)

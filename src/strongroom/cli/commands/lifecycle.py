@@ -86,7 +86,7 @@ def rotate(
     if [name is not None, all_due, exposed].count(True) != 1:
         raise click.UsageError("rotate takes a NAME, --due or --exposed")
     if name is None and (value_file is not None or (all_due and (now or generate))):
-        raise click.UsageError("a whole list takes no value, and what is due is promoted after its propagation")
+        raise click.UsageError("a whole list takes no value, and --due knows by itself when each is promoted")
     if exposed:
         rotate_exposed(session, now=now, generate=generate)
         return

@@ -145,11 +145,12 @@ def slot_remove(session: Session, label: str) -> None:
     with counted("root") as progress:
         done = remove_slot(keystore, label, progress=progress)
     left = {row.label for row in list_slots(keystore)}
+    gone = [each for each in before if each not in left]
     if session.as_json:
-        output.write_json({"label": label, "root": done.number, "pin": done.pin, "add": list(done.to_add)})
+        facts = {"label": label, "removed": gone, "root": done.number, "pin": done.pin, "add": list(done.to_add)}
+        output.write_json(facts)
         return
-    gone = ", ".join(each for each in before if each not in left)
-    output.tell(f"removed slot {gone}: root {done.number} is the newest; the new pin is {done.pin}")
+    output.tell(f"removed slot {', '.join(gone)}: root {done.number} is the newest; the new pin is {done.pin}")
     output.tell("next: strongroom exposed lists what could be read, strongroom rotate --exposed replaces it")
     _to_share(keystore.base)
 
